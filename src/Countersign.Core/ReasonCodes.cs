@@ -1,0 +1,61 @@
+namespace Countersign.Core;
+
+/// <summary>
+/// The published, stable list of reason codes (docs/spec/reason-codes.md; a test keeps the two equal). Kebab-case; a
+/// code is never reused for another meaning.
+/// </summary>
+public static class ReasonCodes
+{
+    // decisions
+    public const string Permitted = "permitted";
+    public const string PolicyDenied = "policy-denied";
+    public const string NoMatchingPermit = "no-matching-permit";
+    public const string PolicyError = "policy-error";
+    public const string PolicyUnavailable = "policy-unavailable";
+
+    // reviews
+    public const string ReviewRequired = "review-required";
+    public const string ReviewPending = "review-pending";
+    public const string ReviewDenied = "review-denied";
+    public const string ReviewExpired = "review-expired";
+    public const string ReviewWithdrawn = "review-withdrawn";
+    public const string Approved = "approved";
+    public const string NoEligibleApprover = "no-eligible-approver";
+    public const string AlreadyReleased = "already-released";
+    public const string TargetChanged = "target-changed";
+    public const string TooManyPending = "too-many-pending";
+
+    // approvers
+    public const string SelfApproval = "self-approval";
+    public const string NotEligible = "not-eligible";
+    public const string AlreadyDecided = "already-decided";
+    public const string ReviewClosed = "review-closed";
+    public const string ReviewUnknown = "review-unknown";
+    public const string StatementMismatch = "statement-mismatch";
+    public const string JustificationRequired = "justification-required";
+    public const string NotHuman = "not-human";
+
+    // understanding
+    public const string Unparseable = "unparseable";
+    public const string NotUnderstood = "not-understood";
+    public const string NotSupported = "not-supported";
+    public const string TooLarge = "too-large";
+    public const string UnsafeSetting = "unsafe-setting";
+    public const string NotUtf8 = "not-utf8";
+
+    // identity
+    public const string Unauthenticated = "unauthenticated";
+    public const string UnknownTarget = "unknown-target";
+    public const string LoginRequired = "login-required";
+    public const string CodeInvalid = "code-invalid";
+    public const string TooManyAttempts = "too-many-attempts";
+
+    // working
+    public const string JournalUnavailable = "journal-unavailable";
+    public const string SandboxUnavailable = "sandbox-unavailable";
+    public const string TargetUnavailable = "target-unavailable";
+    public const string TargetTooStrong = "target-too-strong";
+    public const string Overloaded = "overloaded";
+    public const string ShuttingDown = "shutting-down";
+    public const string Internal = "internal";
+}
