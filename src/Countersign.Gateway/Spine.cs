@@ -1,0 +1,117 @@
+using Countersign.Core;
+using Countersign.Journal;
+using Countersign.Reviews;
+
+namespace Countersign.Gateway;
+
+/// <summary>
+/// The way that every action of every protocol travels: decide → record → (hold → release) → forward → outcome. A protocol
+/// identifies and understands, calls <see cref="SubmitAsync"/>, and does what the ruling says. Thread-safe.
+/// </summary>
+public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppender journal, TimeProvider time)
+{
+    /// <summary>
+    /// Decides an action and, where policy asks for it, holds until humans have. Completes with the right to forward, or
+    /// with a refusal; never throws for what policy, people or the journal may say.
+    /// </summary>
+    /// <param name="action">The action as understood.</param>
+    /// <param name="makeWaiter">Called only when it must be held.</param>
+    public async ValueTask<Ruling> SubmitAsync(GatewayAction action, Func<Waiter> makeWaiter)
+    {
+        var start = time.GetTimestamp();
+        Decision decision;
+        using (SpineTelemetry.Source.StartActivity("decide"))
+        {
+            decision = policy.Decide(action);
+        }
+
+        SpineTelemetry.Decided(action, decision, time.GetElapsedTime(start));
+        return decision.Verdict switch
+        {
+            Verdict.Permit => await PermitAsync(action, decision).ConfigureAwait(false),
+            Verdict.Review => await HoldAsync(makeWaiter(), decision).ConfigureAwait(false),
+            _ => await DenyAsync(action, decision).ConfigureAwait(false),
+        };
+    }
+
+    /// <summary>
+    /// What policy would say now, without recording or holding: for a protocol that can refuse early what can only be
+    /// denied. A permit here permits nothing.
+    /// </summary>
+    public Decision Preview(GatewayAction action) => policy.Decide(action);
+
+    /// <summary>
+    /// Records the refusal of something that never became an action: not understood, not supported, unsafe. The text that
+    /// was refused goes to the body, never into the entry.
+    /// </summary>
+    public async ValueTask<Refusal> RefuseAsync(ActorChain actors, TargetRef target, string reasonCode, string message, string hint, string text)
+    {
+        var result = await journal.WriteAsync(new WriteSet([new EntryDraft("refused",
+            CanonicalJson.Object(("agent", actors.Agent.Id.Value), ("target", target.Name), ("reason", reasonCode)),
+            CanonicalJson.Object(("agent", actors.Agent.Name), ("message", message), ("text", text)))], [])).ConfigureAwait(false);
+        return result.Status == WriteStatus.Committed
+            ? new Refusal(reasonCode, message, hint)
+            : JournalDown(result.Detail);
+    }
+
+    private async ValueTask<Ruling> PermitAsync(GatewayAction action, Decision decision)
+    {
+        var start = time.GetTimestamp();
+        var behind = MayTrail(action);
+        using var span = SpineTelemetry.Source.StartActivity("record");
+        var entry = ActionEntry.Of(action, decision);
+        if (behind)
+        {
+            if (await journal.WriteBehindAsync(entry).ConfigureAwait(false) != WriteStatus.Committed) return new Ruling.Refused(JournalDown(null));
+        }
+        else
+        {
+            var result = await journal.WriteAsync(new WriteSet([entry], [])).ConfigureAwait(false);
+            if (result.Status != WriteStatus.Committed) return new Ruling.Refused(JournalDown(result.Detail));
+        }
+
+        SpineTelemetry.Recorded(time.GetElapsedTime(start), behind);
+        return new Ruling.Forward(new Passage(action, null, behind, journal, desk, time));
+    }
+
+    /// <summary>I2's one exception: reads of unclassified data that policy permits without review.</summary>
+    private static bool MayTrail(GatewayAction action)
+    {
+        foreach (var effect in action.Effects)
+        {
+            if (effect.Verb != Verb.Read || effect.Resource.DataClasses.Count > 0) return false;
+        }
+
+        return true;
+    }
+
+    private async ValueTask<Ruling> DenyAsync(GatewayAction action, Decision decision)
+    {
+        var result = await journal.WriteAsync(new WriteSet([ActionEntry.Of(action, decision)], [])).ConfigureAwait(false);
+        return new Ruling.Refused(result.Status == WriteStatus.Committed ? Refusal.OfDecision(decision) : JournalDown(result.Detail));
+    }
+
+    private async ValueTask<Ruling> HoldAsync(Waiter waiter, Decision decision)
+    {
+        var start = time.GetTimestamp();
+        using var span = SpineTelemetry.Source.StartActivity("hold");
+        SpineTelemetry.HoldStarted();
+        var end = await desk.HoldAsync(waiter, decision).ConfigureAwait(false);
+        SpineTelemetry.HoldEnded(time.GetElapsedTime(start), end is HoldEnd.Refused r ? r.ReasonCode : ReasonCodes.Approved);
+        switch (end)
+        {
+            case HoldEnd.Released released:
+                return new Ruling.Forward(new Passage(released.Action, released.Review.Id, false, journal, desk, time));
+            case HoldEnd.Refused { ReasonCode: ReasonCodes.NoEligibleApprover or ReasonCodes.TooManyPending } refused when waiter.Left is null:
+                // No review came of it, so nothing else has recorded it.
+                var recorded = await journal.WriteAsync(new WriteSet([ActionEntry.Of(waiter.Action, decision, refused.ReasonCode)], [])).ConfigureAwait(false);
+                var refusal = Refusal.OfHold(refused) with { Review = null };
+                return new Ruling.Refused(recorded.Status == WriteStatus.Committed ? refusal : JournalDown(recorded.Detail));
+            default:
+                return new Ruling.Refused(Refusal.OfHold((HoldEnd.Refused)end));
+        }
+    }
+
+    private static Refusal JournalDown(string? detail) => new(ReasonCodes.JournalUnavailable,
+        $"the journal can not be written{(detail is null ? "" : $" ({detail})")}, and nothing may run unrecorded", "nothing ran. Retry later; the operator has to look at the journal's disk.");
+}

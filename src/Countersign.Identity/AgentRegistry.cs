@@ -1,0 +1,146 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Countersign.Core;
+using Countersign.Journal;
+
+namespace Countersign.Identity;
+
+/// <summary>An agent as the registry knows it. Owner and user are names of the directory, resolved when it connects.</summary>
+public sealed record AgentEntry(OpaqueId Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
+
+public enum AgentChangeStatus
+{
+    Done,
+    NameTaken,
+    BadName,
+    UnknownOwner,
+    UnknownUser,
+    UnknownAgent,
+    Unavailable,
+}
+
+/// <summary>What came of a change to an agent; <see cref="Key"/> is there only when one was issued.</summary>
+public sealed record AgentChange(AgentChangeStatus Status, string? Detail = null, AgentEntry? Agent = null, IssuedKey? Key = null);
+
+/// <summary>
+/// Agents and their keys. Every change is journalled with its author (I11) in the transaction that makes it. Keys are
+/// 256-bit random and shown once; what is stored can verify them, never yield them (I8).
+/// </summary>
+public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, UserDirectory users, TimeProvider time, byte[] mockSaltKey)
+{
+    private const string Collection = "agents";
+
+    /// <summary>Longest agent name, in characters: PostgreSQL's own limit for a role name.</summary>
+    public const int MaxNameLength = 63;
+
+    public IReadOnlyList<AgentEntry> List() => reader.List(Collection).Select(Read).OrderBy(static a => a.Name, StringComparer.Ordinal).ToArray();
+
+    public AgentEntry? Find(string name) => reader.Get(Collection, name) is { } document ? Read(document) : null;
+
+    /// <summary>
+    /// What the SCRAM exchange needs for this name. An unknown or revoked name gets a salt that is stable for it and no
+    /// keys, so that the exchange looks the same and never succeeds.
+    /// </summary>
+    public ScramMaterial ScramFor(string name)
+    {
+        if (reader.Get(Collection, name) is { } document)
+        {
+            var agent = JsonSerializer.Deserialize(document.Value, IdentityJson.Default.AgentDocument)!;
+            return new ScramMaterial(agent.Salt, agent.Iterations, agent.RevokedAt is null ? agent.Keys.Where(static k => k.RevokedAt is null).ToArray() : []);
+        }
+
+        return new ScramMaterial(HMACSHA256.HashData(mockSaltKey, Encoding.UTF8.GetBytes(name))[..AgentKeys.SaltBytes], AgentKeys.Iterations, []);
+    }
+
+    /// <summary>The agent that holds this key, for protocols that send the key itself. Fixed-time per key.</summary>
+    public AgentEntry? FindByBearer(string name, string secret)
+    {
+        var presented = SHA256.HashData(Encoding.UTF8.GetBytes(secret));
+        if (Find(name) is not { RevokedAt: null } agent) return null;
+        var matches = false;
+        foreach (var key in agent.Keys) matches |= key.RevokedAt is null & CryptographicOperations.FixedTimeEquals(key.BearerHash, presented);
+        return matches ? agent : null;
+    }
+
+    /// <summary>The chain of this agent, or null when its owner or user is no longer a user here: then it may not act.</summary>
+    public ActorChain? ChainOf(AgentEntry agent)
+    {
+        if (agent.RevokedAt is not null || users.Find(agent.Owner) is not { } owner) return null;
+        PrincipalRef? onBehalfOf = null;
+        if (agent.For is not null)
+        {
+            if (users.Find(agent.For) is not { } user) return null;
+            onBehalfOf = user.Ref;
+        }
+
+        return new ActorChain(new PrincipalRef(PrincipalKind.Agent, agent.Id, agent.Name), owner.Ref, onBehalfOf) { Groups = agent.Groups };
+    }
+
+    public async Task<AgentChange> AddAsync(string name, string owner, string? onBehalfOf, IReadOnlyList<string> groups, PrincipalRef author)
+    {
+        if (!IsName(name)) return new AgentChange(AgentChangeStatus.BadName, $"agent name `{VisibleText.Of(name, multiline: false)}` must be 1 to {MaxNameLength} of a-z, 0-9, `-`, `_`, `.`, starting with a letter");
+        if (groups.FirstOrDefault(static g => !IsName(g)) is { } bad) return new AgentChange(AgentChangeStatus.BadName, $"group name `{VisibleText.Of(bad, multiline: false)}` is not a name");
+        if (users.Find(owner) is null) return new AgentChange(AgentChangeStatus.UnknownOwner, $"owner `{VisibleText.Of(owner, multiline: false)}` is not a user of the config");
+        if (onBehalfOf is not null && users.Find(onBehalfOf) is null) return new AgentChange(AgentChangeStatus.UnknownUser, $"user `{VisibleText.Of(onBehalfOf, multiline: false)}` is not a user of the config");
+        if (users.Find(name) is not null) return new AgentChange(AgentChangeStatus.NameTaken, $"`{name}` is the name of a user");
+
+        var now = time.GetUtcNow();
+        var salt = RandomNumberGenerator.GetBytes(AgentKeys.SaltBytes);
+        var (issued, stored) = AgentKeys.Issue(salt, now);
+        var document = new AgentDocument(OpaqueId.NewAgent().Value, name, owner, onBehalfOf, groups.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(), salt, AgentKeys.Iterations, [stored], now, null);
+        return await SaveAsync("agent-added", document, 0, author, issued).ConfigureAwait(false);
+    }
+
+    /// <summary>Issues a further key; older ones stay valid until revoked, so that a rotation has no gap.</summary>
+    public Task<AgentChange> AddKeyAsync(string name, PrincipalRef author) => ChangeAsync("agent-key-added", name, author, document =>
+    {
+        var (issued, stored) = AgentKeys.Issue(document.Salt, time.GetUtcNow());
+        return (document with { Keys = [.. document.Keys, stored] }, issued);
+    });
+
+    /// <summary>Revokes one key, or with <paramref name="keyId"/> null the agent with all its keys.</summary>
+    public Task<AgentChange> RevokeAsync(string name, string? keyId, PrincipalRef author) => ChangeAsync(keyId is null ? "agent-revoked" : "agent-key-revoked", name, author, document =>
+    {
+        var now = time.GetUtcNow();
+        return (keyId is null
+            ? document with { RevokedAt = now }
+            : document with { Keys = document.Keys.Select(k => k.KeyId == keyId && k.RevokedAt is null ? k with { RevokedAt = now } : k).ToArray() }, null);
+    });
+
+    private async Task<AgentChange> ChangeAsync(string type, string name, PrincipalRef author, Func<AgentDocument, (AgentDocument, IssuedKey?)> change)
+    {
+        while (true)
+        {
+            if (reader.Get(Collection, name) is not { } current) return new AgentChange(AgentChangeStatus.UnknownAgent, $"no agent `{VisibleText.Of(name, multiline: false)}`");
+            var (changed, issued) = change(JsonSerializer.Deserialize(current.Value, IdentityJson.Default.AgentDocument)!);
+            var result = await SaveAsync(type, changed, current.Version, author, issued).ConfigureAwait(false);
+            if (result.Status != AgentChangeStatus.NameTaken) return result;
+        }
+    }
+
+    private async Task<AgentChange> SaveAsync(string type, AgentDocument document, long expectedVersion, PrincipalRef author, IssuedKey? issued)
+    {
+        var result = await journal.WriteAsync(new WriteSet(
+            [new EntryDraft(type,
+                CanonicalJson.Object(("agent", document.Id), ("author", author.Id.Value), ("owner", users.Find(document.Owner)?.Ref.Id.Value), ("for", document.For is null ? null : users.Find(document.For)?.Ref.Id.Value)),
+                CanonicalJson.Object(("name", document.Name), ("owner", document.Owner), ("for", document.For), ("groups", CanonicalJson.Strings(document.Groups)),
+                    ("keys", CanonicalJson.Array(document.Keys.Select(static k => (CanonicalJson)CanonicalJson.Object(("id", k.KeyId), ("revoked", k.RevokedAt is not null)))))))],
+            [new StateChange.Put(Collection, document.Name, expectedVersion, null, JsonSerializer.SerializeToUtf8Bytes(document, IdentityJson.Default.AgentDocument))])).ConfigureAwait(false);
+        return result.Status switch
+        {
+            WriteStatus.Committed => new AgentChange(AgentChangeStatus.Done, null, Entry(document), issued),
+            WriteStatus.Conflict => new AgentChange(AgentChangeStatus.NameTaken, $"agent `{document.Name}` is there already"),
+            _ => new AgentChange(AgentChangeStatus.Unavailable, result.Detail),
+        };
+    }
+
+    /// <summary>Lower case only: names that differ by case can not both exist (P36), and no separator fits in (P36).</summary>
+    private static bool IsName(string name) =>
+        name.Length is > 0 and <= MaxNameLength && char.IsAsciiLetterLower(name[0])
+        && name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_' or '.');
+
+    private static AgentEntry Read(StateDocument document) => Entry(JsonSerializer.Deserialize(document.Value, IdentityJson.Default.AgentDocument)!);
+
+    private static AgentEntry Entry(AgentDocument d) => new(new OpaqueId(d.Id), d.Name, d.Owner, d.For, d.Groups, d.Keys, d.CreatedAt, d.RevokedAt);
+}

@@ -1,0 +1,120 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Countersign.Core;
+
+namespace Countersign.Reviews;
+
+/// <summary>Where a review stands. The last four are final.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ReviewState>))]
+public enum ReviewState
+{
+    /// <summary>Waits for humans.</summary>
+    Pending,
+
+    /// <summary>Enough humans said yes; waits to be decided afresh in the presence of a waiter (I5, P24).</summary>
+    Approved,
+
+    /// <summary>Its one clearance was consumed.</summary>
+    Released,
+    Denied,
+    Expired,
+    Withdrawn,
+}
+
+[JsonConverter(typeof(JsonStringEnumConverter<AnswerKind>))]
+public enum AnswerKind
+{
+    Approve,
+    Deny,
+}
+
+/// <summary>One human's answer, over the statement whose hash it carries.</summary>
+public sealed record Answer(OpaqueId User, string Name, AnswerKind Kind, string Channel, DateTimeOffset At, string? Comment, string StatementSha256);
+
+/// <summary>An effect as it was shown to the approver; <see cref="Canonical"/> is what the statement commits to.</summary>
+public sealed record ShownEffect(string Verb, string Action, string ResourceType, string ResourceId, IReadOnlyList<string> DataClasses, string Canonical)
+{
+    public static ShownEffect Of(Effect effect) => new(
+        effect.Verb.ToString().ToLowerInvariant(), effect.Action, effect.Resource.Type, effect.Resource.Id,
+        effect.Resource.DataClasses, effect.ToCanonical().ToString());
+}
+
+/// <summary>A bound value as it was shown. <see cref="Text"/> null is SQL NULL.</summary>
+public sealed record ShownParameter(string Type, string? Text);
+
+/// <summary>
+/// The wait for humans on one action. Immutable; each change is a compare-and-set of the next value. What is shown comes
+/// from the action that opened it; what runs is always a waiter's own action whose digest is equal (I3, P20).
+/// </summary>
+public sealed record Review
+{
+    public required ReviewId Id { get; init; }
+    public required ReviewState State { get; init; }
+
+    /// <summary>The action that opened it. Joining actions have ids of their own.</summary>
+    public required ActionId Action { get; init; }
+    public required JoinKey JoinKey { get; init; }
+
+    /// <summary>128 bits, of this review alone: the same action has another digest in another review.</summary>
+    public required byte[] Salt { get; init; }
+
+    /// <summary>Hex of the action digest.</summary>
+    public required string Digest { get; init; }
+
+    public required PrincipalRef Agent { get; init; }
+    public required PrincipalRef Owner { get; init; }
+    public PrincipalRef? OnBehalfOf { get; init; }
+    public required TargetRef Target { get; init; }
+    public required IReadOnlyList<ShownEffect> Effects { get; init; }
+    public required string Operation { get; init; }
+    public required string Statement { get; init; }
+    public required IReadOnlyList<ShownParameter> Parameters { get; init; }
+    public required IReadOnlyDictionary<string, string> Settings { get; init; }
+    public required Intent Intent { get; init; }
+    public required IReadOnlyList<string> Notes { get; init; }
+
+    public required IReadOnlyList<Requirement> Requirements { get; init; }
+    public required IReadOnlyList<MatchedPolicy> Policies { get; init; }
+    public required Revision Revision { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+    public required DateTimeOffset ExpiresAt { get; init; }
+
+    /// <summary>Since when nobody waits; null while somebody does.</summary>
+    public DateTimeOffset? DetachedAt { get; init; }
+
+    /// <summary>Escalations whose time has come and that were told.</summary>
+    public int EscalationsTold { get; init; }
+
+    public IReadOnlyList<Answer> Answers { get; init; } = [];
+
+    public DateTimeOffset? ClosedAt { get; init; }
+
+    /// <summary>Reason code of the close.</summary>
+    public string? CloseReason { get; init; }
+
+    /// <summary>Who closed it, where a human did.</summary>
+    public string? ClosedBy { get; init; }
+
+    /// <summary>How the released action ended; null until known.</summary>
+    public Outcome? Outcome { get; init; }
+
+    [JsonIgnore]
+    public bool IsOpen => State is ReviewState.Pending or ReviewState.Approved;
+
+    /// <summary>Humans of the actor chain: they may say no, never yes (I4).</summary>
+    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id);
+
+    /// <summary>SHA-256 over the shown effects, in their order.</summary>
+    public string EffectsHash() =>
+        Convert.ToHexStringLower(SHA256.HashData(CanonicalJson.Strings(Effects.Select(static e => e.Canonical)).ToUtf8()));
+
+    internal byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, ReviewJson.Default.Review);
+
+    internal static Review FromBytes(byte[] bytes) => JsonSerializer.Deserialize(bytes, ReviewJson.Default.Review)!;
+}
+
+[JsonSerializable(typeof(Review))]
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+internal sealed partial class ReviewJson : JsonSerializerContext;

@@ -1,0 +1,167 @@
+using Countersign.Core;
+using Countersign.Identity;
+using Countersign.Journal;
+
+namespace Countersign.Reviews;
+
+public sealed partial class ReviewDesk
+{
+    /// <summary>
+    /// The statement that this human would answer with, or why he can not: the same checks as the answer itself, so that a
+    /// person learns at once, and nothing is promised.
+    /// </summary>
+    public (string? Statement, AnswerResult? Refused) Draft(ReviewId id, UserEntry user, AnswerKind kind, string channel, string? comment)
+    {
+        if (store.FindOpen(id) is not { } current) return (null, ClosedOrUnknown(id));
+        if (Refuse(current.Review, user, kind, channel, comment) is { } reason) return (null, Refusal(reason, current.Review, user));
+        return (ApprovalStatement.Create(current.Review, user, kind, channel, comment, time.GetUtcNow()), null);
+    }
+
+    /// <summary>
+    /// Takes an answer over a statement. <paramref name="user"/> is a human whose session was just verified; nothing else
+    /// may call this. Refused answers are journalled too.
+    /// </summary>
+    public async Task<AnswerResult> AnswerAsync(ReviewId id, UserEntry user, string channel, string statement)
+    {
+        while (true)
+        {
+            if (store.FindOpen(id) is not { } current) return ClosedOrUnknown(id);
+            var (review, version) = current;
+            var now = time.GetUtcNow();
+            if (review.ExpiresAt <= now)
+            {
+                await ExpireAsync(review, version).ConfigureAwait(false);
+                continue;
+            }
+
+            var reason = ApprovalStatement.TryVerify(statement, review, user, channel, now, out var kind, out var comment)
+                ? Refuse(review, user, kind, channel, comment)
+                : ReasonCodes.StatementMismatch;
+            if (reason is not null)
+            {
+                await journal.WriteAsync(new WriteSet([ReviewEntries.AnswerRefused(review, user.Ref.Id, channel, reason)], [])).ConfigureAwait(false);
+                return Refusal(reason, review, user);
+            }
+
+            var answer = new Answer(user.Ref.Id, user.Ref.Name, kind, channel, now, comment, ApprovalStatement.Sha256(statement));
+            var next = review with { Answers = [.. review.Answers, answer] };
+            List<EntryDraft> entries = [ReviewEntries.Answered(review, answer, statement)];
+            if (kind == AnswerKind.Deny)
+            {
+                next = Close(next, ReviewState.Denied, ReasonCodes.ReviewDenied, user.Ref.Name);
+                entries.Add(ReviewEntries.Simple("review-denied", next, ReasonCodes.ReviewDenied, user.Ref.Id));
+            }
+            else if (IsMet(next, next.Requirements, now))
+            {
+                next = next with { State = ReviewState.Approved };
+                entries.Add(ReviewEntries.Simple("review-approved", next, ReasonCodes.Approved));
+            }
+
+            var result = await WriteAsync(next, ReviewStore.Open, version, [.. entries]).ConfigureAwait(false);
+            switch (result.Status)
+            {
+                case WriteStatus.Committed:
+                    return kind == AnswerKind.Deny
+                        ? new AnswerResult(ReasonCodes.ReviewDenied, "denied; it will not run", next)
+                        : new AnswerResult(ReasonCodes.Approved, Progress(next), next);
+                case WriteStatus.Unavailable:
+                    return new AnswerResult(ReasonCodes.JournalUnavailable, $"the answer could not be recorded and does not count: {result.Detail}", review);
+            }
+        }
+    }
+
+    /// <summary>Why this human may not give this answer now, or null. The order is from what never changes to what may.</summary>
+    private string? Refuse(Review review, UserEntry user, AnswerKind kind, string channel, string? comment)
+    {
+        if (review.Answers.Any(a => a.User == user.Ref.Id)) return ReasonCodes.AlreadyDecided;
+        if (comment is { } said && said.Length > limits.CommentLength) return ReasonCodes.TooLarge;
+
+        // A human of the actor chain may always say no to what is done in his name; never yes (I4).
+        if (review.IsActor(user.Ref.Id)) return kind == AnswerKind.Deny ? null : ReasonCodes.SelfApproval;
+        var age = time.GetUtcNow() - review.CreatedAt;
+        if (!review.Requirements.Any(r => r.GroupsAt(age).Any(user.Groups.Contains))) return ReasonCodes.NotEligible;
+        if (!policy.MayApprove(user, review, channel)) return ReasonCodes.NotEligible;
+        if (kind == AnswerKind.Approve && review.Requirements.Any(static r => r.Justify) && string.IsNullOrWhiteSpace(comment)) return ReasonCodes.JustificationRequired;
+        return null;
+    }
+
+    private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
+    {
+        ReasonCodes.SelfApproval => $"`{user.Ref.Name}` is {(user.Ref.Id == review.Owner.Id ? "the owner of" : "the user behind")} agent `{review.Agent.Name}`, and nobody approves their own action",
+        ReasonCodes.AlreadyDecided => $"`{user.Ref.Name}` has answered already; one human counts once",
+        ReasonCodes.NotEligible => $"`{user.Ref.Name}` may not approve this; it needs {Describe(review.Requirements)}",
+        ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",
+        ReasonCodes.JustificationRequired => "policy asks for a justification; add a comment",
+        ReasonCodes.TooLarge => "the comment is too long",
+        _ => "the answer was refused",
+    }, review);
+
+    private AnswerResult ClosedOrUnknown(ReviewId id) => store.Find(id) is { } closed
+        ? new AnswerResult(ReasonCodes.ReviewClosed, $"the review is {closed.State.ToString().ToLowerInvariant()} already", closed)
+        : new AnswerResult(ReasonCodes.ReviewUnknown, $"no review `{id}`", null);
+
+    private string Progress(Review review)
+    {
+        if (review.State == ReviewState.Approved)
+        {
+            return WaiterCount(review.Id) > 0 ? "approved; it is decided afresh and runs now" : "approved; it runs when the agent presents the same action again";
+        }
+
+        var open = RequirementAlgebra.OpenSlots(review.Requirements,
+            review.Answers.Where(static a => a.Kind == AnswerKind.Approve).Select(a => users.Find(a.User)).OfType<UserEntry>().Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(),
+            time.GetUtcNow() - review.CreatedAt).Sum();
+        return $"approved by you; {open} more needed";
+    }
+
+    // ---- time ----
+
+    private async Task ExpireAsync(Review review, long version)
+    {
+        var expired = Close(review, ReviewState.Expired, ReasonCodes.ReviewExpired);
+        await WriteAsync(expired, ReviewStore.Open, version, ReviewEntries.Simple("review-expired", expired, ReasonCodes.ReviewExpired)).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Ends what is over and tells escalations that have come; called each second by the host. All of it is decided from
+    /// the stored times, so that a restart loses no deadline (P26). Undecided at the deadline is denied (I6).
+    /// </summary>
+    public async Task SweepAsync()
+    {
+        var now = time.GetUtcNow();
+        foreach (var (review, version) in store.ListOpen().ToArray())
+        {
+            if (review.ExpiresAt <= now || (review.DetachedAt is { } since && now - since >= limits.Detached))
+            {
+                await ExpireAsync(review, version).ConfigureAwait(false);
+                continue;
+            }
+
+            var due = review.Requirements.Sum(r => r.Escalations.Count(e => e.After <= now - review.CreatedAt));
+            if (due <= review.EscalationsTold) continue;
+            var next = review with { EscalationsTold = due };
+            await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-escalated", next)).ConfigureAwait(false);
+            foreach (var waiter in WaitersOf(review.Id)) Tell(waiter, next);
+        }
+    }
+
+    /// <summary>
+    /// After a start: open reviews have no waiters any more and are shown detached; what was released and has no outcome
+    /// is unknown, said so, and never retried (P50, P23).
+    /// </summary>
+    public async Task RecoverAsync()
+    {
+        var now = time.GetUtcNow();
+        foreach (var (review, version) in store.ListOpen().ToArray())
+        {
+            if (review.DetachedAt is not null) continue;
+            var next = review with { DetachedAt = now };
+            await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-detached", next, "restart")).ConfigureAwait(false);
+        }
+
+        foreach (var (review, version) in store.ListInFlight().ToArray())
+        {
+            var unknown = new Outcome(OutcomeStatus.Unknown, null, 0, TimeSpan.Zero, null);
+            await WriteAsync(review with { Outcome = unknown }, ReviewStore.InFlight, version, ReviewEntries.Outcome(review, unknown)).ConfigureAwait(false);
+        }
+    }
+}

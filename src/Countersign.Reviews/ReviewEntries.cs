@@ -1,0 +1,90 @@
+using Countersign.Core;
+using Countersign.Journal;
+
+namespace Countersign.Reviews;
+
+/// <summary>The journal entries of a review's life (docs/spec/journal.md). Payload, values, intent and names go to the body.</summary>
+public static class ReviewEntries
+{
+    internal static EntryDraft Opened(Review r, string type = "review-opened", string? reason = null) => new(type,
+        Fields(r,
+            ("reason", reason is null ? null : (CanonicalJson)reason),
+            ("verdict", "review"),
+            ("verbs", CanonicalJson.Strings(r.Effects.Select(static e => e.Verb).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
+            ("classes", CanonicalJson.Strings(r.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
+            ("effectsSha256", r.EffectsHash()),
+            ("expires", CanonicalJson.Time(r.ExpiresAt))),
+        Body(r));
+
+    internal static EntryDraft Simple(string type, Review r, string? reason = null, OpaqueId? user = null, ActionId? action = null) => new(type,
+        Fields(r, ("reason", reason is null ? null : (CanonicalJson)reason), ("user", user is { } u ? (CanonicalJson)u.Value : null), ("joined", action is { } a ? (CanonicalJson)a.Value : null)), null);
+
+    internal static EntryDraft Answered(Review r, Answer answer, string statement) => new("answer",
+        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.ToString().ToLowerInvariant()), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
+        CanonicalJson.Object(("statement", statement), ("name", answer.Name)));
+
+    internal static EntryDraft AnswerRefused(Review r, OpaqueId user, string channel, string reason) => new("answer-refused",
+        Fields(r, ("user", user.Value), ("channel", channel), ("reason", reason)), null);
+
+    /// <summary>The entry that must be durable before the released action is forwarded (I2), with the clearance it consumed.</summary>
+    internal static EntryDraft Released(Review r, ActionId action, ActionDigest recomputed) => new("released",
+        Fields(r,
+            ("released", action.Value),
+            ("presentedDigest", recomputed.ToString()),
+            ("approvers", CanonicalJson.Strings(r.Answers.Where(static a => a.Kind == AnswerKind.Approve).Select(static a => a.User.Value)))), null);
+
+    internal static EntryDraft Outcome(Review r, Outcome outcome) => OutcomeOf(r.Action, r.Id, r.Agent.Id, r.Target, outcome);
+
+    /// <summary>How a forwarded action ended; the same entry for reviewed and unreviewed ones.</summary>
+    public static EntryDraft OutcomeOf(ActionId action, ReviewId? review, OpaqueId agent, TargetRef target, Outcome outcome) => new("outcome",
+        CanonicalJson.Object(
+            ("action", action.Value),
+            ("review", review is { } id ? (CanonicalJson)id.Value : null),
+            ("agent", agent.Value),
+            ("target", target.Name),
+            ("status", outcome.Status.ToString().ToLowerInvariant()),
+            ("rows", outcome.Rows is { } rows ? (CanonicalJson)rows : null),
+            ("bytes", outcome.Bytes),
+            ("durationUs", (long)outcome.Duration.TotalMicroseconds),
+            ("error", outcome.ErrorCode is null ? null : (CanonicalJson)outcome.ErrorCode)), null);
+
+    private static CanonicalJson.Members Fields(Review r, params ReadOnlySpan<(string Name, CanonicalJson? Value)> more)
+    {
+        var members = CanonicalJson.Object(
+            ("review", r.Id.Value),
+            ("action", r.Action.Value),
+            ("agent", r.Agent.Id.Value),
+            ("target", r.Target.Name),
+            ("digest", r.Digest),
+            ("revision", r.Revision.ContentHash),
+            ("commit", r.Revision.GitCommit is null ? null : (CanonicalJson)r.Revision.GitCommit),
+            ("policies", CanonicalJson.Strings(r.Policies.Select(static p => p.Id))),
+            ("controls", CanonicalJson.Strings(r.Policies.SelectMany(static p => p.Controls).Distinct(StringComparer.Ordinal))));
+        foreach (var (name, value) in more)
+        {
+            if (value is not null) members.Items.Add(name, value);
+        }
+
+        return members;
+    }
+
+    private static CanonicalJson.Members Body(Review r) => CanonicalJson.Object(
+        ("agent", r.Agent.Name),
+        ("owner", r.Owner.Name),
+        ("for", r.OnBehalfOf?.Name),
+        ("operation", r.Operation),
+        ("statement", r.Statement),
+        ("parameters", CanonicalJson.Array(r.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),
+        ("settings", Settings(r.Settings)),
+        ("effects", CanonicalJson.Strings(r.Effects.Select(static e => e.Canonical))),
+        ("intent", CanonicalJson.Object(("reason", r.Intent.Reason), ("ticket", r.Intent.Ticket), ("task", r.Intent.Task), ("model", r.Intent.Model))),
+        ("notes", CanonicalJson.Strings(r.Notes)),
+        ("requirements", CanonicalJson.Array(r.Requirements.Select(static q => (CanonicalJson)q.ToCanonical()))));
+
+    private static CanonicalJson.Members Settings(IReadOnlyDictionary<string, string> settings)
+    {
+        var members = CanonicalJson.Object();
+        foreach (var (name, value) in settings) members.Items.Add(name, value);
+        return members;
+    }
+}

@@ -1,0 +1,14 @@
+namespace Countersign.Reviews;
+
+/// <summary>Limits of reviews (docs/limits.md).</summary>
+public sealed record ReviewLimits
+{
+    /// <summary>How long a review stays open with nobody waiting. 10 minutes: an agent's retry loop, not the next day.</summary>
+    public TimeSpan Detached { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Open reviews of one agent. 20: more is a runaway, and reviewers tire (P37).</summary>
+    public int PendingPerAgent { get; init; } = 20;
+
+    /// <summary>Longest comment of an answer, in characters.</summary>
+    public int CommentLength { get; init; } = 4000;
+}
