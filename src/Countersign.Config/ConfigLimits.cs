@@ -1,0 +1,59 @@
+namespace Countersign.Config;
+
+/// <summary>A whole number with its bounds, both included.</summary>
+internal sealed record NumberLimit(int Default, int Minimum, int Maximum);
+
+/// <summary>A duration with its bounds, both included.</summary>
+internal sealed record DurationLimit(TimeSpan Default, TimeSpan Minimum, TimeSpan Maximum);
+
+/// <summary>Every limit of the configuration, with the reason for its number (docs/limits.md repeats them).</summary>
+internal static class ConfigLimits
+{
+    /// <summary>Bytes of the file. A thousand targets fit in a quarter of it; it bounds what a reload can cost.</summary>
+    public const int FileBytes = 1024 * 1024;
+
+    /// <summary>Nesting. The deepest key of the schema is five levels down; beyond this is an attack on the reader.</summary>
+    public const int Depth = 16;
+
+    /// <summary>YAML nodes. Bounds memory at some 10 MiB whatever the bytes are.</summary>
+    public const int Nodes = 50_000;
+
+    /// <summary>Errors that are reported; more than this help nobody.</summary>
+    public const int Errors = 100;
+
+    /// <summary>Bytes of a secret's file. A long password or token fits; a log file named by mistake does not.</summary>
+    public const int SecretBytes = 8 * 1024;
+
+    /// <summary>Bytes of a certificate, key or authority file. A bundle of all public authorities is about 250 KiB.</summary>
+    public const int PemBytes = 1024 * 1024;
+
+    /// <summary>Long enough for a person to finish a meeting's agenda item; an agent that comes back later asks anew.</summary>
+    public static readonly DurationLimit Detached = new(TimeSpan.FromMinutes(10), TimeSpan.FromSeconds(1), TimeSpan.FromHours(24));
+
+    /// <summary>An open transaction keeps its locks from everybody else while it waits (P13).</summary>
+    public static readonly DurationLimit Transaction = new(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
+
+    /// <summary>Past this a connection is more likely dead than patient; the same statement sent again joins the review.</summary>
+    public static readonly DurationLimit Connection = new(TimeSpan.FromMinutes(15), TimeSpan.FromSeconds(1), TimeSpan.FromHours(24));
+
+    /// <summary>A third of the 30 seconds after which a common driver gives up when it hears nothing (P12).</summary>
+    public static readonly DurationLimit Notice = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5));
+
+    /// <summary>More than a person reads at a sitting: fatigue approves (P37).</summary>
+    public static readonly NumberLimit PendingPerAgent = new(20, 1, 1000);
+
+    /// <summary>Twice PostgreSQL's own default of 100, for connections that are held open and idle.</summary>
+    public static readonly NumberLimit Connections = new(200, 1, 10_000);
+
+    /// <summary>One agent's pool must leave room for the others.</summary>
+    public static readonly NumberLimit ConnectionsPerAgent = new(50, 1, 10_000);
+
+    /// <summary>Far above any statement a person can judge; below what hurts when every connection sends one.</summary>
+    public static readonly NumberLimit MessageBytes = new(1024 * 1024, 1024, 64 * 1024 * 1024);
+
+    /// <summary>What waits behind a held message is kept, never streamed unseen (P9); a driver's batch fits.</summary>
+    public static readonly NumberLimit HeldBytes = new(1024 * 1024, 1024, 64 * 1024 * 1024);
+
+    /// <summary>A read of classified rows up to this many is a read; beyond, or unbounded, an export (DESIGN §4).</summary>
+    public static readonly NumberLimit BoundedRows = new(100, 1, 1_000_000);
+}

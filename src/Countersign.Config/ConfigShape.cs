@@ -1,0 +1,51 @@
+using Countersign.Config.Yaml;
+
+namespace Countersign.Config;
+
+/// <summary>Every key there is. `countersign.schema.json` says the same to editors.</summary>
+internal static class ConfigShape
+{
+    private static readonly Shape Value = Shape.Value.Any;
+    private static readonly Shape Names = new Shape.List(Value);
+
+    private static readonly Shape File = Shape.Of("write `{ file: path }`", ("file", Value));
+
+    private static readonly Shape Reference = Shape.Of(
+        "a secret is never written in this file: write `{ env: NAME }` or `{ file: path }`",
+        ("env", Value), ("file", Value));
+
+    public static readonly Shape.Section Root = Shape.Of(
+        ("listen", Shape.Of(
+            ("http", Value),
+            ("postgres", Value),
+            ("tls", Shape.Of(("certificate", File), ("key", File))),
+            ("insecure", Value))),
+        ("data", Value),
+        ("policies", Value),
+        ("hold", Shape.Of(("detached", Value), ("transaction", Value), ("connection", Value), ("notice", Value))),
+        ("limits", Shape.Of(
+            ("pending-per-agent", Value),
+            ("connections", Value),
+            ("connections-per-agent", Value),
+            ("message-bytes", Value),
+            ("held-bytes", Value))),
+        ("groups", Names),
+        ("users", new Shape.Named(Shape.Of(("groups", Names)))),
+        ("targets", new Shape.Named(Shape.Of(
+            ("kind", Value),
+            ("environment", Value),
+            ("host", Value),
+            ("port", Value),
+            ("database", Value),
+            ("user", Value),
+            ("password", Reference),
+            ("tls", Value),
+            ("ca", File),
+            ("allow-strong-role", Names)))),
+        ("classification", Shape.Of(
+            ("default", Value),
+            ("classes", new Shape.Named(Shape.Of(("frameworks", Names)))),
+            ("resources", new Shape.Named(Names)),
+            ("bounded-rows", Value))),
+        ("telemetry", Shape.Of(("otlp", Value))));
+}

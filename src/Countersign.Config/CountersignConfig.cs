@@ -1,0 +1,135 @@
+using System.Net;
+
+namespace Countersign.Config;
+
+/// <summary>
+/// The validated configuration: immutable, complete, secrets resolved. Keys, defaults and limits are described in
+/// docs/spec/config.md; a reload makes a new one.
+/// </summary>
+public sealed record CountersignConfig
+{
+    /// <summary>Full path of the file.</summary>
+    public required string File { get; init; }
+
+    public required ListenConfig Listen { get; init; }
+
+    /// <summary>Full path of the data folder.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>Full path of the policy folder.</summary>
+    public required string PolicyFolder { get; init; }
+
+    public required HoldConfig Hold { get; init; }
+    public required LimitsConfig Limits { get; init; }
+
+    /// <summary>Humans, at least one, in name order.</summary>
+    public required IReadOnlyList<UserConfig> Users { get; init; }
+
+    /// <summary>Declared groups, sorted; null where the file declares none and any group may be named.</summary>
+    public IReadOnlyList<string>? Groups { get; init; }
+
+    /// <summary>Targets by name.</summary>
+    public required IReadOnlyDictionary<string, TargetConfig> Targets { get; init; }
+
+    public required Classification Classification { get; init; }
+    public required TelemetryConfig Telemetry { get; init; }
+}
+
+/// <summary>Where the gateway listens. Port 0 means any free one.</summary>
+public sealed record ListenConfig(IPEndPoint Http, IPEndPoint Postgres)
+{
+    public TlsConfig? Tls { get; init; }
+
+    /// <summary>True where the operator said on purpose that a listener beyond loopback may do without TLS.</summary>
+    public bool Insecure { get; init; }
+}
+
+/// <summary>Full paths of a PEM certificate (with its chain) and its PEM key; both were read and belong together.</summary>
+public sealed record TlsConfig(string CertificateFile, string KeyFile);
+
+/// <summary>How long things wait (DESIGN §3).</summary>
+public sealed record HoldConfig(TimeSpan Detached, TimeSpan Transaction, TimeSpan Connection, TimeSpan Notice);
+
+/// <summary>Numeric limits; each is described in docs/limits.md.</summary>
+public sealed record LimitsConfig
+{
+    /// <summary>Open reviews of one agent.</summary>
+    public int PendingPerAgent { get; init; } = ConfigLimits.PendingPerAgent.Default;
+
+    /// <summary>Client connections, all agents together.</summary>
+    public int Connections { get; init; } = ConfigLimits.Connections.Default;
+
+    /// <summary>Client connections of one agent.</summary>
+    public int ConnectionsPerAgent { get; init; } = ConfigLimits.ConnectionsPerAgent.Default;
+
+    /// <summary>One protocol message, bytes.</summary>
+    public int MessageBytes { get; init; } = ConfigLimits.MessageBytes.Default;
+
+    /// <summary>What one connection may pipeline behind a held message, bytes.</summary>
+    public int HeldBytes { get; init; } = ConfigLimits.HeldBytes.Default;
+}
+
+/// <summary>A human: name and groups (sorted, distinct).</summary>
+public sealed record UserConfig(string Name, IReadOnlyList<string> Groups);
+
+public enum TargetKind
+{
+    Postgres,
+}
+
+/// <summary>How the gateway speaks to a target.</summary>
+public enum TargetTls
+{
+    /// <summary>Plain text. The default on loopback only.</summary>
+    Disable,
+
+    /// <summary>Encrypted, the server's certificate unchecked.</summary>
+    Require,
+
+    /// <summary>Encrypted, certificate and host name checked. The default beyond loopback.</summary>
+    VerifyFull,
+}
+
+/// <summary>One protected system and the credential that only the gateway holds (I8).</summary>
+public sealed record TargetConfig
+{
+    public required string Name { get; init; }
+    public required TargetKind Kind { get; init; }
+
+    /// <summary>`prod`, `staging`, …: what policy calls `Environment`.</summary>
+    public required string Environment { get; init; }
+
+    public required string Host { get; init; }
+    public required int Port { get; init; }
+    public required string Database { get; init; }
+    public required string User { get; init; }
+    public required Secret Password { get; init; }
+    public required TargetTls Tls { get; init; }
+
+    /// <summary>Full path of a PEM file of the authorities to trust instead of the system's; null for the system's.</summary>
+    public string? CaFile { get; init; }
+
+    /// <summary>Strong properties of the target's role that are accepted on purpose (DESIGN §8).</summary>
+    public required IReadOnlySet<StrongRole> AllowStrongRole { get; init; }
+}
+
+/// <summary>What makes a target's role too strong to be fenced by a parse (DESIGN §8).</summary>
+public enum StrongRole
+{
+    Superuser,
+    Replication,
+    BypassRls,
+    CreateRole,
+
+    /// <summary>`pg_read_server_files`.</summary>
+    ReadServerFiles,
+
+    /// <summary>`pg_write_server_files`.</summary>
+    WriteServerFiles,
+
+    /// <summary>`pg_execute_server_program`.</summary>
+    ExecuteServerProgram,
+}
+
+/// <summary>Where traces and metrics go; null for nowhere.</summary>
+public sealed record TelemetryConfig(Uri? Otlp);
