@@ -27,7 +27,7 @@ static class ArrayText
         int count = BinaryPrimitives.ReadInt32BigEndian(b);
         int lowerBound = BinaryPrimitives.ReadInt32BigEndian(b[4..]);
         b = b[8..];
-        if (count < 0 || count > b.Length / 4 || (long)lowerBound + count - 1 > int.MaxValue)
+        if (count < 0 || count > b.Length / 4 || (long)lowerBound + count > int.MaxValue)
             return null;
         if (count == 0)
             return b.IsEmpty ? "{}" : null;
