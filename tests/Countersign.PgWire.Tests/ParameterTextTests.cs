@@ -145,6 +145,7 @@ public sealed class ParameterTextTests
     [InlineData(PgTypes.Text, "6100")]
     [InlineData(PgTypes.Jsonb, "027b7d")]
     [InlineData(PgTypes.Inet, "02210004c0a80001")]
+    [InlineData(PgTypes.Cidr, "02180104c0a80001")]
     [InlineData(PgTypes.Uuid, "00")]
     public void Binary_that_is_no_value_of_its_type_is_hex(uint oid, string hex)
     {
@@ -157,6 +158,8 @@ public sealed class ParameterTextTests
     [InlineData("0000000000000000 00000000 00000000", "00:00:00")]
     [InlineData("0000000000000001 00000003 0000000e", "1 year 2 mons 3 days 00:00:00.000001")]
     [InlineData("ffffffffffffffff 00000000 ffffffff", "-1 mons -00:00:00.000001")]
+    [InlineData("0000000000000001 00000003 ffffffff", "-1 mons +3 days 00:00:00.000001")]
+    [InlineData("0000000000000001 fffffffd 00000000", "-3 days +00:00:00.000001")]
     public void Interval_keeps_its_three_numbers_apart(string hex, string expected) => Assert.Equal(expected, Binary(PgTypes.Interval, hex));
 
     [Fact]

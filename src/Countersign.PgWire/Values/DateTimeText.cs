@@ -73,17 +73,22 @@ static class DateTimeText
         if (micros is long.MaxValue or long.MinValue)
             return null;
         var parts = new List<string>(4);
+        bool afterNegative = false;
         Add(months / 12, "year", "years");
         Add(months % 12, "mon", "mons");
         Add(days, "day", "days");
         if (micros != 0 || parts.Count == 0)
-            parts.Add((micros < 0 ? "-" : "") + Time(Math.Abs(micros)));
+            parts.Add((micros < 0 ? "-" : afterNegative ? "+" : "") + Time(Math.Abs(micros)));
         return string.Join(' ', parts);
 
         void Add(int count, string one, string many)
         {
-            if (count != 0)
-                parts.Add(string.Create(CultureInfo.InvariantCulture, $"{count} {(count == 1 ? one : many)}"));
+            if (count == 0)
+                return;
+            // A part that follows a negative one carries its plus, as the server prints it.
+            string plus = afterNegative && count > 0 ? "+" : "";
+            parts.Add(string.Create(CultureInfo.InvariantCulture, $"{plus}{count} {(count == 1 ? one : many)}"));
+            afterNegative = count < 0;
         }
     }
 

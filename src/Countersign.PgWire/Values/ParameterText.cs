@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Unicode;
 
@@ -113,6 +112,17 @@ public static class ParameterText
         _ => "\\" + Convert.ToString(value, 8),
     };
 
+    /// <summary>Whether a bit to the right of the mask is set, which no cidr may have.</summary>
+    static bool HasHostBits(ReadOnlySpan<byte> address, int bits)
+    {
+        for (int bit = bits; bit < address.Length * 8; bit++)
+        {
+            if ((address[bit / 8] & (0x80 >> (bit % 8))) != 0)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>network_recv: family (2 or 3), bits, a flag that the server ignores, length, address.</summary>
     static string? TryInet(ReadOnlySpan<byte> b, bool alwaysBits)
     {
@@ -122,7 +132,7 @@ public static class ParameterText
         if (size == 0 || b[3] != size || b.Length != 4 + size || b[1] > size * 8)
             return null;
         var address = new IPAddress(b[4..]);
-        if (address.AddressFamily is not (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+        if (alwaysBits && HasHostBits(b[4..], b[1]))
             return null;
         return alwaysBits || b[1] != size * 8
             ? string.Create(CultureInfo.InvariantCulture, $"{address}/{b[1]}")
