@@ -99,9 +99,9 @@ public sealed class FrameReader
     public static FrameReader BackendStartup(PgWireLimits limits) => new(limits,
         ("RENvSKZ", limits.BackendStartupBytes));
 
-    /// <summary>What a server sends afterwards.</summary>
+    /// <summary>What a server sends afterwards. A second authentication or key is none of it.</summary>
     public static FrameReader Backend(PgWireLimits limits) => new(limits,
-        ("123ACEGHIKNRSTWZcnstv", limits.BackendBytes),
+        ("123ACEGHINSTWZcnst", limits.BackendBytes),
         ("DdV", limits.BackendRowBytes));
 
     /// <summary>

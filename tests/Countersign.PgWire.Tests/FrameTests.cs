@@ -130,6 +130,14 @@ public sealed class FrameTests
     }
 
     [Fact]
+    public void P35_Second_authentication_by_a_server_is_malformed()
+    {
+        var reader = FrameReader.Backend(PgWireLimits.Default);
+        foreach (char tag in "RKv")
+            Assert.Equal(FrameStatus.Malformed, reader.TryReadHeader([(byte)tag], out _, out _));
+    }
+
+    [Fact]
     public void P14_Password_above_its_limit_is_too_large()
     {
         var reader = FrameReader.FrontendAuthentication(PgWireLimits.Default);

@@ -41,7 +41,23 @@ public sealed class FuzzTests
     public void P14_Backend_mutated_session_never_throws() => Mutated(SessionSamples.Backend).Sample(b => Fuzz.Backend(b), iter: 30_000);
 
     [Fact]
-    public void Frontend_unmutated_session_reads_whole() => Fuzz.Frontend(SessionSamples.Frontend);
+    public void P14_Backend_mutated_start_up_never_throws() => Mutated(SessionSamples.BackendStartup).Sample(b => Fuzz.Backend(b), iter: 30_000);
+
+    [Fact]
+    public void Backend_unmutated_sessions_read_whole()
+    {
+        Assert.Equal(7, Frames(FrameReader.BackendStartup(PgWireLimits.Default), SessionSamples.BackendStartup));
+        Assert.Equal(8, Frames(FrameReader.Backend(PgWireLimits.Default), SessionSamples.Backend));
+        Fuzz.Backend(SessionSamples.BackendStartup);
+        Fuzz.Backend(SessionSamples.Backend);
+    }
+
+    [Fact]
+    public void Frontend_unmutated_session_reads_whole()
+    {
+        Assert.Equal(10, Frames(FrameReader.Frontend(PgWireLimits.Default), SessionSamples.Frontend));
+        Fuzz.Frontend(SessionSamples.Frontend);
+    }
 
     [Fact]
     public void Value_any_bytes_of_any_type_never_throw_and_stay_in_proportion()
@@ -58,6 +74,15 @@ public sealed class FuzzTests
         var parts = Gen.OneOf("n,", "y,", "p=x,", ",", "a=b", "n=", "r=", "AAAAAAAAAAAAAAAAAAAAAAAA", "x", ",s=", "AAAA", ",i=", "5", "99999999999", "m=", "e=", "v=", "c=biws", ",p=", "é", "\0", "=");
         parts.Array[0, 12].Select(p => System.Text.Encoding.UTF8.GetBytes(string.Concat(p))).Sample(b => Fuzz.Sasl(b), iter: 20_000);
         Noise.Sample(b => Fuzz.Sasl(b), iter: 5_000);
+    }
+
+    static int Frames(FrameReader reader, byte[] stream)
+    {
+        var buffer = new System.Buffers.ReadOnlySequence<byte>(stream);
+        int frames = 0;
+        while (reader.TryReadFrame(ref buffer, out _, out _) == FrameStatus.Ok)
+            frames++;
+        return buffer.IsEmpty ? frames : -1;
     }
 
     static Gen<byte[]> Mutated(byte[] sample) =>
@@ -88,7 +113,7 @@ static class SessionSamples
         FrontendWriter.WriteTerminate(o);
     });
 
-    public static readonly byte[] Backend = Wire.Written(o =>
+    public static readonly byte[] BackendStartup = Wire.Written(o =>
     {
         BackendWriter.WriteAuthenticationSasl(o, Scram.Mechanism);
         BackendWriter.WriteAuthenticationSaslContinue(o, "r=x"u8);
@@ -97,6 +122,10 @@ static class SessionSamples
         BackendWriter.WriteParameterStatus(o, "client_encoding", "UTF8");
         BackendWriter.WriteBackendKeyData(o, 42, [1, 2, 3, 4]);
         BackendWriter.WriteReadyForQuery(o, TransactionStatus.Idle);
+    });
+
+    public static readonly byte[] Backend = Wire.Written(o =>
+    {
         BackendWriter.WriteReport(o, new Report(ReportSeverity.Error, SqlStates.InsufficientPrivilege, "no", "d", "h"), PgWireLimits.Default);
         BackendWriter.WriteParameterDescription(o, 23, 25);
         BackendWriter.WriteRowDescription(o, new TextColumn("a"), new TextColumn("b", PgTypes.Int8, 8));
