@@ -1,0 +1,100 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Countersign.Sandbox;
+
+namespace Countersign.Policy.Cedar;
+
+/// <summary>Limits of the Cedar guests.</summary>
+public sealed record CedarLimits
+{
+    /// <summary>One decision's guest: see <see cref="GuestLimits"/> for defaults and reasons.</summary>
+    public GuestLimits Guest { get; init; } = new() { StartTime = TimeSpan.FromSeconds(30) };
+
+    /// <summary>Guests per revision: see <see cref="GuestPoolLimits"/>.</summary>
+    public GuestPoolLimits Pool { get; init; } = new();
+
+    /// <summary>
+    /// Longest time to parse or validate a whole policy set. Default 60 seconds: a thousand policies take about two, and
+    /// a load may share a busy machine; nobody waits for it but the author.
+    /// </summary>
+    public TimeSpan LoadTime { get; init; } = TimeSpan.FromSeconds(60);
+}
+
+/// <summary>Cedar's engine, compiled, and a guest for the work that is no decision (parsing, validating). One per process; thread-safe.</summary>
+public sealed class CedarRuntime : IDisposable
+{
+    static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    readonly GuestPool<CedarGuest> tools;
+
+    /// <summary>Loads the engine from the cache, or compiles it (seconds, told through the cache's report).</summary>
+    public CedarRuntime(SandboxHost host, ModuleCache cache, CedarLimits? limits = null)
+    {
+        ArgumentNullException.ThrowIfNull(cache);
+        Limits = limits ?? new CedarLimits();
+        Module = cache.Load(host, "cedar", Shipped.Guest());
+        tools = new GuestPool<CedarGuest>(() => new CedarGuest(Module, Limits.Guest), new GuestPoolLimits { Size = 1, Wait = Limits.LoadTime });
+        using var version = Ask("getCedarVersion", g => g.Version());
+        Version = version.RootElement.GetString()!;
+        Schema = RequestSchema.Read(this);
+    }
+
+    /// <summary>Version of Cedar's engine, as it says itself.</summary>
+    public string Version { get; }
+
+    internal CedarLimits Limits { get; }
+    internal GuestModule Module { get; }
+    internal RequestSchema Schema { get; }
+
+    internal JsonDocument Invoke<T>(string export, T argument)
+    {
+        var json = JsonSerializer.SerializeToUtf8Bytes(argument, Json);
+        return Ask(export, g => g.Invoke(export, json));
+    }
+
+    internal JsonDocument InvokeRaw(string export, ReadOnlyMemory<byte> json) => Ask(export, g => g.Invoke(export, json));
+
+    internal JsonDocument InvokeText(string export, string text) => Ask(export, g => g.InvokeText(export, text));
+
+    JsonDocument Ask(string export, Func<CedarGuest, byte[]> call)
+    {
+        var result = tools.Call(call, Limits.LoadTime);
+        if (!result.IsOk) throw new CedarUnavailableException($"the policy guest gave no answer to `{export}` ({result.Outcome}): {result.Detail}");
+        return JsonDocument.Parse(result.Value!, new JsonDocumentOptions { MaxDepth = 512 });
+    }
+
+    internal static string Text(JsonElement element) => Encoding.UTF8.GetString(JsonSerializer.SerializeToUtf8Bytes(element, Json));
+
+    /// <summary>Frees the engine. Stores must be gone.</summary>
+    public void Dispose()
+    {
+        tools.Dispose();
+        Module.Dispose();
+    }
+}
+
+/// <summary>The guest that parses and validates trapped, timed out, or ran out of memory: loading fails, and the old revision serves.</summary>
+public sealed class CedarUnavailableException(string message) : Exception(message);
+
+/// <summary>What is embedded in this assembly.</summary>
+static class Shipped
+{
+    /// <summary>The text of <c>countersign.cedarschema</c>.</summary>
+    public static string Schema { get; } = SchemaText();
+
+    /// <summary>The text of the approve policy that holds unless a folder brings its own.</summary>
+    public static string Approve { get; } = Encoding.UTF8.GetString(Bytes("approve.cedar"));
+
+    static string SchemaText() => Encoding.UTF8.GetString(Bytes("countersign.cedarschema"));
+
+    public static byte[] Guest() => Bytes("cedar.wasm");
+
+    static byte[] Bytes(string name)
+    {
+        using var stream = typeof(Shipped).Assembly.GetManifestResourceStream(name) ?? throw new InvalidOperationException($"`{name}` is not in the assembly");
+        var bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
+}

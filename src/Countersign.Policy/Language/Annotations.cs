@@ -1,0 +1,203 @@
+using System.Globalization;
+using Countersign.Core;
+
+namespace Countersign.Policy.Language;
+
+/// <summary>Values that annotations take when they are not written, and the bounds of those that are (docs/spec/policy.md).</summary>
+static class AnnotationLimits
+{
+    /// <summary>Expiry of a review whose policies say none: long enough to walk to a desk, short enough that the context is still known.</summary>
+    public static readonly TimeSpan DefaultExpiry = TimeSpan.FromMinutes(15);
+
+    /// <summary>Below this nobody can read a card.</summary>
+    public static readonly TimeSpan ShortestExpiry = TimeSpan.FromSeconds(10);
+
+    /// <summary>Beyond this nobody knows any more what was asked.</summary>
+    public static readonly TimeSpan LongestExpiry = TimeSpan.FromDays(7);
+
+    /// <summary>Larger quorums are typing errors: no such review was ever met.</summary>
+    public const int LargestQuorum = 16;
+
+    /// <summary>Groups in one list.</summary>
+    public const int MostGroups = 32;
+
+    /// <summary>Characters of one group's name.</summary>
+    public const int LongestGroup = 128;
+
+    /// <summary>Characters of a reason: it is shown whole on every card.</summary>
+    public const int LongestReason = 500;
+
+    /// <summary>Characters of an id.</summary>
+    public const int LongestId = 128;
+}
+
+/// <summary>What the annotations of one policy say, checked.</summary>
+sealed record PolicyAnnotations(string? Id, string? Reason, IReadOnlyList<string> Controls, Requirement? Requirement);
+
+/// <summary>The annotation language: a closed set, each with its form and its place. Anything else is an error at load.</summary>
+static class AnnotationLanguage
+{
+    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify"];
+    static readonly string[] NotInThisBuild = ["stepup", "grant", "preview", "maxrows"];
+    static readonly string[] Known = ["id", "reason", "control", "review", .. Requirements];
+
+    /// <summary>
+    /// Reads the annotations of one policy; every fault goes to <paramref name="fault"/> as (annotation, code, message, help).
+    /// The requirement carries no policy id yet.
+    /// </summary>
+    public static PolicyAnnotations Read(IReadOnlyDictionary<string, string> annotations, bool isForbid, bool namesApprove, Action<string, string, string, string?> fault)
+    {
+        foreach (var name in annotations.Keys.Order(StringComparer.Ordinal))
+        {
+            if (NotInThisBuild.Contains(name))
+                fault(name, PolicyFaults.NotInThisBuild, $"the mechanism of `@{name}` is not in this build", "remove the annotation: a requirement that nothing enforces would be a lie");
+            else if (!Known.Contains(name))
+                fault(name, PolicyFaults.UnknownAnnotation, $"`@{name}` is not an annotation", Nearest(name) is { } near ? $"did you mean `@{near}`?" : $"the annotations are {string.Join(", ", Known.Select(k => "@" + k))}");
+            else if (name is not ("id" or "reason" or "control"))
+            {
+                if (isForbid) fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` is on a forbid, which nobody can approve", "put it on a permit, or remove it");
+                else if (namesApprove) fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` is on a policy about `Action::\"approve\"`: an approval is not itself reviewed", "write a policy of its own for approve");
+                else if (name != "review" && !annotations.ContainsKey("review"))
+                    fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` has no meaning without `@review`", "add @review with the groups that may approve, or remove it");
+            }
+        }
+
+        void Bad(string name, string message, string? help = null) => fault(name, PolicyFaults.BadAnnotation, message, help);
+
+        var id = annotations.GetValueOrDefault("id");
+        if (id is not null && !IsId(id))
+        {
+            fault("id", PolicyFaults.Id, $"`{id}` is not a policy id", "use 1 to 128 letters, digits and -_./");
+            id = null;
+        }
+
+        var reason = annotations.GetValueOrDefault("reason");
+        if (reason is not null && (string.IsNullOrWhiteSpace(reason) || reason.Length > AnnotationLimits.LongestReason || reason.Any(char.IsControl)))
+            Bad("reason", $"`@reason` must be a text of 1 to {AnnotationLimits.LongestReason} characters without control characters");
+
+        string[] controls = [];
+        if (annotations.TryGetValue("control", out var control))
+        {
+            controls = control.Split(',', StringSplitOptions.TrimEntries);
+            if (controls.Any(c => !IsControl(c))) Bad("control", $"`{control}` is not a list of controls", "write `FRAMEWORK:CONTROL`, as in \"SOC2:CC8.1\"; a comma separates several");
+        }
+
+        Requirement? requirement = null;
+        if (annotations.TryGetValue("review", out var review) && !isForbid && !namesApprove)
+        {
+            if (!TryGroups(review, ',', out var groups)) Bad("review", $"`{review}` is not a list of groups", "name at least one group; a comma means any of them");
+
+            var quorum = 1;
+            if (annotations.TryGetValue("quorum", out var q)
+                && (!int.TryParse(q, NumberStyles.None, CultureInfo.InvariantCulture, out quorum) || quorum is < 1 or > AnnotationLimits.LargestQuorum))
+            {
+                Bad("quorum", $"`{q}` is not a quorum", $"write a number from 1 to {AnnotationLimits.LargestQuorum}");
+                quorum = 1;
+            }
+
+            var expires = AnnotationLimits.DefaultExpiry;
+            if (annotations.TryGetValue("expires", out var e)
+                && (!Duration.TryParse(e, out expires) || expires < AnnotationLimits.ShortestExpiry || expires > AnnotationLimits.LongestExpiry))
+            {
+                Bad("expires", $"`{e}` is not an expiry", "write a number and s, m, h or d, from 10s to 7d");
+                expires = AnnotationLimits.LongestExpiry;
+            }
+
+            var escalations = new List<Escalation>();
+            if (annotations.TryGetValue("escalate", out var s))
+            {
+                foreach (var step in s.Split(',', StringSplitOptions.TrimEntries))
+                {
+                    var at = step.LastIndexOf('@');
+                    if (at < 0 || !TryGroups(step[..at], '|', out var more) || !Duration.TryParse(step[(at + 1)..], out var after))
+                        Bad("escalate", $"`{step}` is not an escalation", "write `group@time`, as in \"sre-leads@10m\"; `a|b@10m` adds either group, a comma separates several steps");
+                    else if (after >= expires)
+                        Bad("escalate", $"`{step}` comes when the review has expired (after {Duration.Format(expires)})", "escalate earlier, or raise @expires");
+                    else escalations.Add(new Escalation(more, after));
+                }
+            }
+
+            if (annotations.TryGetValue("justify", out var justify) && justify is not ("" or "required"))
+                Bad("justify", $"`{justify}` is not a value of `@justify`", "write @justify or @justify(\"required\")");
+
+            requirement = new Requirement
+            {
+                Groups = groups,
+                Quorum = quorum,
+                Expires = expires,
+                Justify = justify is not null,
+                Escalations = [.. escalations.DistinctBy(x => (x.After, string.Join('\0', x.Groups))).OrderBy(x => x.After).ThenBy(x => string.Join('\0', x.Groups), StringComparer.Ordinal)],
+            };
+        }
+        return new PolicyAnnotations(id, reason, controls, requirement);
+    }
+
+    static bool IsId(string id) =>
+        id.Length is > 0 and <= AnnotationLimits.LongestId && id.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/');
+
+    static bool IsControl(string control)
+    {
+        var colon = control.IndexOf(':', StringComparison.Ordinal);
+        return colon > 0 && colon < control.Length - 1 && !control.Any(c => char.IsControl(c) || char.IsWhiteSpace(c));
+    }
+
+    static bool TryGroups(string list, char separator, out string[] groups)
+    {
+        groups = list.Split(separator, StringSplitOptions.TrimEntries);
+        if (groups.Length > AnnotationLimits.MostGroups || groups.Any(g => g.Length is 0 or > AnnotationLimits.LongestGroup || g.Any(c => char.IsControl(c) || c is ',' or '|' or '@')))
+        {
+            groups = [];
+            return false;
+        }
+        groups = [.. groups.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        return true;
+    }
+
+    static string? Nearest(string name) =>
+        Known.Concat(NotInThisBuild).Select(k => (k, d: Distance(name, k))).Where(x => x.d <= 2).OrderBy(x => x.d).Select(x => x.k).FirstOrDefault();
+
+    static int Distance(string a, string b)
+    {
+        if (Math.Abs(a.Length - b.Length) > 2) return int.MaxValue;
+        var row = Enumerable.Range(0, b.Length + 1).ToArray();
+        for (var i = 1; i <= a.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= b.Length; j++)
+            {
+                var next = Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1));
+                diagonal = row[j];
+                row[j] = next;
+            }
+        }
+        return row[^1];
+    }
+}
+
+/// <summary>Durations as policies write them: a number and one of s, m, h, d.</summary>
+static class Duration
+{
+    public static bool TryParse(string text, out TimeSpan value)
+    {
+        value = default;
+        if (text.Length is < 2 or > 8) return false;
+        if (!int.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number)) return false;
+        var seconds = text[^1] switch { 's' => 1L, 'm' => 60, 'h' => 3600, 'd' => 86400, _ => 0 };
+        if (seconds == 0) return false;
+        value = TimeSpan.FromSeconds(number * seconds);
+        return true;
+    }
+
+    public static string Format(TimeSpan value)
+    {
+        var seconds = (long)value.TotalSeconds;
+        return seconds switch
+        {
+            _ when seconds % 86400 == 0 => $"{seconds / 86400}d",
+            _ when seconds % 3600 == 0 => $"{seconds / 3600}h",
+            _ when seconds % 60 == 0 => $"{seconds / 60}m",
+            _ => $"{seconds}s",
+        };
+    }
+}

@@ -1,0 +1,40 @@
+using System.Text.Json;
+using Countersign.Core;
+
+namespace Countersign.Policy;
+
+/// <summary>One policy of a loaded set.</summary>
+public sealed record LoadedPolicy
+{
+    /// <summary>From `@id`, else `file.cedar:N`, the N-th policy of its file from 1.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>Where it stands: `file.cedar:line`.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>Its exact text.</summary>
+    public required string Text { get; init; }
+
+    /// <summary>Whether it forbids; else it permits.</summary>
+    public required bool IsForbid { get; init; }
+
+    /// <summary>Its `@reason`.</summary>
+    public required string? Reason { get; init; }
+
+    /// <summary>Its `@control` list.</summary>
+    public required IReadOnlyList<string> Controls { get; init; }
+
+    /// <summary>What `@review` and its companions ask for; null without `@review`.</summary>
+    public required Requirement? Requirement { get; init; }
+
+    /// <summary>Whether its scope names `Action::"approve"` itself: only such a permit lets anyone approve.</summary>
+    public required bool NamesApprove { get; init; }
+
+    /// <summary>Cedar's JSON form.</summary>
+    internal JsonElement Json { get; init; }
+
+    /// <summary>As decisions cite it.</summary>
+    internal MatchedPolicy Citation => citation ??= new MatchedPolicy(Id, Source, Reason, Controls);
+
+    MatchedPolicy? citation;
+}

@@ -1,0 +1,108 @@
+using Countersign.Core;
+using Countersign.Policy.Cedar;
+using Countersign.Policy.Evaluation;
+using Countersign.Policy.Loading;
+
+namespace Countersign.Policy;
+
+/// <summary>A policy set that loaded whole: immutable, with the guests that evaluate it. Thread-safe.</summary>
+public sealed class PolicyRevision
+{
+    readonly CedarRuntime cedar;
+    readonly CedarEvaluator official;
+    readonly CachingEvaluator? caching;
+    readonly IPolicyEvaluator evaluator;
+    readonly Dictionary<string, Mentions> mentions;
+
+    PolicyRevision(CedarRuntime cedar, Revision id, IReadOnlyList<LoadedPolicy> policies, PolicyStoreOptions options)
+    {
+        this.cedar = cedar;
+        Id = id;
+        Policies = policies;
+        mentions = cedar.Schema.Actions.Keys.ToDictionary(a => a, a => MentionsOf(a), StringComparer.Ordinal);
+        official = new CedarEvaluator(cedar, policies, mentions);
+        var hot = options.Evaluator?.Invoke(official, policies) ?? official;
+        if (options.Cache is { } limits) caching = new CachingEvaluator(hot, Key, limits);
+        evaluator = caching ?? hot;
+    }
+
+    /// <summary>Its id: content hash, and git commit where there is one.</summary>
+    public Revision Id { get; }
+
+    /// <summary>Its policies in the order of files and places, the shipped approve policy last where it holds.</summary>
+    public IReadOnlyList<LoadedPolicy> Policies { get; }
+
+    /// <summary>Answers found in and missing from the decision cache so far, and kept now.</summary>
+    public (long Hits, long Misses, int Kept) CacheUse => caching is null ? default : (caching.Hits, caching.Misses, caching.Count);
+
+    internal CedarRuntime Cedar => cedar;
+    internal CedarEvaluator Official => official;
+
+    Mentions MentionsOf(string action)
+    {
+        var found = new Mentions();
+        foreach (var policy in Policies)
+            if (Scope.CoversAction(policy.Json, cedar.Schema.Groups[action])) found.Add(policy.Json);
+        return found;
+    }
+
+    string? Key(PolicyRequest request) =>
+        official.Refuse(request) is null ? RequestKey.Of(request, mentions[request.Effect.Action]) : null;
+
+    /// <summary>Loads a snapshot: a revision, or why there is none.</summary>
+    internal static PolicyLoad Load(CedarRuntime cedar, PolicySnapshot snapshot, PolicyStoreOptions options)
+    {
+        var (policies, diagnostics) = PolicyLoader.Load(cedar, snapshot);
+        var id = new Revision(snapshot.ContentHash(cedar.Version), snapshot.GitCommit);
+        if (diagnostics.Count > 0) return new PolicyLoad(null, id, diagnostics);
+
+        if (!policies.Any(p => p is { IsForbid: false, NamesApprove: true }))
+        {
+            var (shipped, faults) = PolicyLoader.Load(cedar, PolicySnapshot.Of([("countersign:approve.cedar", Shipped.Approve)]));
+            if (faults.Count > 0) throw new InvalidOperationException("the shipped approve policy does not load: " + string.Join("; ", faults));
+            policies = [.. policies, .. shipped];
+            if (policies.GroupBy(p => p.Id, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
+                return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Id, $"the id `{twice.Key}` is the shipped approve policy's", "give the policy another id", twice.First().Source)]);
+        }
+        var revision = new PolicyRevision(cedar, id, policies, options);
+        if (revision.official.Warm() is not { } failure) return new PolicyLoad(revision, id, []);
+        revision.Drain();
+        return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Unavailable, $"the policy guest cannot hold this set: {failure}")]);
+    }
+
+    /// <summary>The decision on an action under this revision. Store callers want <see cref="PolicyStore.DecideAsync"/>.</summary>
+    internal async ValueTask<(Decision Decision, bool IsDrained)> DecideAsync(GatewayAction action, DecisionContext context, CancellationToken cancellation)
+    {
+        var requests = action.Effects.Select(e => new PolicyRequest(action.Actors, action.Target, action.Intent, e, context)).ToArray();
+        var answers = requests.Length == 0 ? [] : await evaluator.EvaluateAsync(requests, cancellation);
+        var effects = new EffectDecision[requests.Length];
+        var drained = false;
+        for (var i = 0; i < effects.Length; i++)
+        {
+            var answer = answers[i];
+            drained |= answer.ReasonCode == CedarEvaluator.Drained;
+            effects[i] = new EffectDecision(action.Effects[i], answer.Verdict, answer.ReasonCode == CedarEvaluator.Drained ? ReasonCodes.PolicyUnavailable : answer.ReasonCode, answer.Policies) { Errors = answer.Errors };
+        }
+        return (Decision.Combine(Id, effects, answers.SelectMany(a => a.Requirements)), drained);
+    }
+
+    internal async ValueTask<(ApproveAnswer Answer, bool IsDrained)> CanApproveAsync(ApproveRequest request, CancellationToken cancellation)
+    {
+        // I4 stands before policy: no policy can let anyone approve his own action.
+        if (request.User.Kind != PrincipalKind.User) return (new ApproveAnswer(false, ReasonCodes.NotHuman, Id, [], []), false);
+        if (request.Review.Actors.Humans.Any(h => h.Id == request.User.Id || string.Equals(h.Name, request.User.Name, StringComparison.OrdinalIgnoreCase)))
+            return (new ApproveAnswer(false, ReasonCodes.SelfApproval, Id, [], []), false);
+        var (answer, permitted) = await official.ApproveAsync(request, cancellation);
+        var drained = answer.ReasonCode == CedarEvaluator.Drained;
+        return (new ApproveAnswer(permitted, drained ? ReasonCodes.PolicyUnavailable : answer.ReasonCode, Id, answer.Policies, answer.Errors), drained);
+    }
+
+    /// <summary>Frees the guests: those at work when they come back.</summary>
+    internal void Drain() => official.Dispose();
+}
+
+/// <summary>What came of loading a policy set.</summary>
+/// <param name="Loaded">The revision; null when there is any diagnostic.</param>
+/// <param name="Id">The id of what was read, loaded or not.</param>
+/// <param name="Diagnostics">Every error at once, by file and place.</param>
+public sealed record PolicyLoad(PolicyRevision? Loaded, Revision Id, IReadOnlyList<PolicyDiagnostic> Diagnostics);
