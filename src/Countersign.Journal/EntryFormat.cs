@@ -61,19 +61,22 @@ public static class EntryFormat
     /// </summary>
     public static bool TryParse(ReadOnlyMemory<byte> bytes, out EntryContent content, out string error)
     {
-        content = default;
-        JsonElement root;
         try
         {
             using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false });
-            root = document.RootElement.Clone();
+            return TryRead(document.RootElement.Clone(), out content, out error);
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            error = "not JSON";
+            // JsonDocument looks at the bytes of a string only when it is asked for: bad UTF-8 shows then.
+            (content, error) = (default, "not JSON in UTF-8");
             return false;
         }
+    }
 
+    private static bool TryRead(JsonElement root, out EntryContent content, out string error)
+    {
+        content = default;
         if (root.ValueKind != JsonValueKind.Object
             || !root.TryGetProperty("v", out var v) || v.ValueKind != JsonValueKind.Number || !v.TryGetInt32(out var version))
         {

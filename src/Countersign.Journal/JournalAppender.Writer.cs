@@ -216,6 +216,8 @@ public sealed partial class JournalAppender
         // FULL and BUSY leave the connection sound; after anything else nothing that it remembers is believed.
         if (failure.Fault is not (StoreFault.Full or StoreFault.Busy)) reopen = true;
         suspect = true;
+        probeTimer.Change(probeDelay, Timeout.InfiniteTimeSpan);
+        probeDelay = TimeSpan.FromTicks(Math.Min(probeDelay.Ticks * 2, limits.MaxProbeDelay.Ticks));
         JournalTelemetry.Failures.Add(1, new KeyValuePair<string, object?>("fault", failure.Fault.ToString()));
         if (Health.State == JournalState.Available) LogUnavailable(failure.Fault, failure.Message, failure);
         else LogStillUnavailable(failure.Fault, failure.Message);
@@ -227,8 +229,6 @@ public sealed partial class JournalAppender
             Interlocked.Exchange(ref behindMoved, NewSignal()).TrySetResult();
         }
 
-        probeTimer.Change(probeDelay, Timeout.InfiniteTimeSpan);
-        probeDelay = TimeSpan.FromTicks(Math.Min(probeDelay.Ticks * 2, limits.MaxProbeDelay.Ticks));
     }
 
     private bool TryProbe()

@@ -9,6 +9,9 @@ internal static class StoreFaults
 {
     private const int Busy = 5, Locked = 6, ReadOnly = 8, IoError = 10, Corrupt = 11, Full = 13, CannotOpen = 14, NotADatabase = 26;
 
+    // SQLITE_IOERR_SHMSIZE: the index of the write-ahead log could not grow. In practice a full disk.
+    private const int SharedMemorySize = 4874;
+
     // errno of a lock that is held (EWOULDBLOCK), a read-only file system (EROFS), no space (ENOSPC), as .NET reports them.
     private const int WouldBlock = 11, ReadOnlyFileSystem = 30, NoSpace = 28;
 
@@ -29,6 +32,7 @@ internal static class StoreFaults
     {
         Busy or Locked => new(StoreFault.Busy, "the store is locked by another program; only `countersign serve` may open it", e),
         ReadOnly => ReadOnlyStore(e),
+        IoError when e.SqliteExtendedErrorCode == SharedMemorySize => FullDisk(e),
         IoError => new(StoreFault.Io, string.Create(CultureInfo.InvariantCulture,
             $"the disk under the data folder failed (sqlite {e.SqliteExtendedErrorCode}); look at the kernel's log"), e),
         Corrupt or NotADatabase => new(StoreFault.Corrupt, "the store is damaged; stop, and run `countersign journal verify`", e),

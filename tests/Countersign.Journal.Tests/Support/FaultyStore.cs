@@ -6,6 +6,7 @@ namespace Countersign.Journal.Tests;
 /// </summary>
 internal sealed class FaultyStore(IJournalStore inner) : IJournalStore
 {
+    public IJournalStore Inner { get; set; } = inner;
     public Action BeforeBegin { get; set; } = static () => { };
     public Action BeforeCommit { get; set; } = static () => { };
     public Action AfterCommit { get; set; } = static () => { };
@@ -16,34 +17,34 @@ internal sealed class FaultyStore(IJournalStore inner) : IJournalStore
 
     public static Action Throws(StoreFault fault, string message = "made to fail") => () => throw new JournalStoreException(fault, message);
 
-    public long EntryCount => inner.EntryCount;
-    public StateDocument? Get(string collection, string key) => inner.Get(collection, key);
-    public StateDocument? FindByTag(string collection, string tag) => inner.FindByTag(collection, tag);
-    public IReadOnlyList<StateDocument> List(string collection) => inner.List(collection);
-    public IReadOnlyList<StateDocument> List(string collection, string? afterKey, int max) => inner.List(collection, afterKey, max);
-    public IReadOnlyList<JournalEntry> ReadEntries(long fromIndex, int max) => inner.ReadEntries(fromIndex, max);
-    public JournalBody? GetBody(LeafIndex index) => inner.GetBody(index);
-    public IReadOnlyList<string> CheckIntegrity(int max) => inner.CheckIntegrity(max);
-    public void Settle() => inner.Settle();
-    public void Dispose() => inner.Dispose();
+    public long EntryCount => Inner.EntryCount;
+    public StateDocument? Get(string collection, string key) => Inner.Get(collection, key);
+    public StateDocument? FindByTag(string collection, string tag) => Inner.FindByTag(collection, tag);
+    public IReadOnlyList<StateDocument> List(string collection) => Inner.List(collection);
+    public IReadOnlyList<StateDocument> List(string collection, string? afterKey, int max) => Inner.List(collection, afterKey, max);
+    public IReadOnlyList<JournalEntry> ReadEntries(long fromIndex, int max) => Inner.ReadEntries(fromIndex, max);
+    public JournalBody? GetBody(LeafIndex index) => Inner.GetBody(index);
+    public IReadOnlyList<string> CheckIntegrity(int max) => Inner.CheckIntegrity(max);
+    public void Settle() => Inner.Settle();
+    public void Dispose() => Inner.Dispose();
 
     public void Probe()
     {
         BeforeProbe();
-        inner.Probe();
+        Inner.Probe();
     }
 
     public void Reopen()
     {
         BeforeReopen();
         Reopened++;
-        inner.Reopen();
+        Inner.Reopen();
     }
 
     public IJournalTransaction Begin()
     {
         BeforeBegin();
-        return new Transaction(this, inner.Begin());
+        return new Transaction(this, Inner.Begin());
     }
 
     private sealed class Transaction(FaultyStore store, IJournalTransaction inner) : IJournalTransaction
