@@ -1,8 +1,7 @@
 using System.Buffers;
+using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 
 namespace Countersign.Core;
 
@@ -59,39 +58,85 @@ public abstract record CanonicalJson
     public byte[] ToUtf8()
     {
         var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            Write(writer, this);
-        }
-
+        Write(buffer, this);
         return buffer.WrittenSpan.ToArray();
     }
 
     public sealed override string ToString() => Encoding.UTF8.GetString(ToUtf8());
 
-    private static void Write(Utf8JsonWriter writer, CanonicalJson value)
+    private static void Write(ArrayBufferWriter<byte> output, CanonicalJson value)
     {
         switch (value)
         {
-            case Text t: writer.WriteStringValue(t.Value); break;
-            case Integer i: writer.WriteNumberValue(i.Value); break;
-            case Flag f: writer.WriteBooleanValue(f.Value); break;
-            case Nothing: writer.WriteNullValue(); break;
-            case List l:
-                writer.WriteStartArray();
-                foreach (var item in l.Items) Write(writer, item);
-                writer.WriteEndArray();
+            case Text t: WriteString(output, t.Value); break;
+            case Integer i:
+                var digits = output.GetSpan(20);
+                Utf8Formatter.TryFormat(i.Value, digits, out var length);
+                output.Advance(length);
                 break;
-            case Members m:
-                writer.WriteStartObject();
-                foreach (var (name, item) in m.Items)
+            case Flag f: output.Write(f.Value ? "true"u8 : "false"u8); break;
+            case Nothing: output.Write("null"u8); break;
+            case List l:
+                output.Write("["u8);
+                for (var n = 0; n < l.Items.Count; n++)
                 {
-                    writer.WritePropertyName(name);
-                    Write(writer, item);
+                    if (n > 0) output.Write(","u8);
+                    Write(output, l.Items[n]);
                 }
 
-                writer.WriteEndObject();
+                output.Write("]"u8);
+                break;
+            case Members m:
+                output.Write("{"u8);
+                var first = true;
+                foreach (var (name, item) in m.Items)
+                {
+                    if (!first) output.Write(","u8);
+                    first = false;
+                    WriteString(output, name);
+                    output.Write(":"u8);
+                    Write(output, item);
+                }
+
+                output.Write("}"u8);
                 break;
         }
+    }
+
+    /// <summary>
+    /// RFC 8785 §3.2.2.2: quote, backslash and controls are escaped, everything else is itself. Half of a surrogate pair has
+    /// no UTF-8; it is written as the escape that JSON allows for it, so that two different strings never look alike.
+    /// </summary>
+    private static void WriteString(ArrayBufferWriter<byte> output, string text)
+    {
+        output.Write("\""u8);
+        var start = 0;
+        for (var i = 0; i < text.Length; i++)
+        {
+            var c = text[i];
+            if (c is >= ' ' and not ('"' or '\\') && !char.IsSurrogate(c)) continue;
+            if (char.IsHighSurrogate(c) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1]))
+            {
+                i++;
+                continue;
+            }
+
+            Encoding.UTF8.GetBytes(text.AsSpan(start, i - start), output);
+            start = i + 1;
+            output.Write(c switch
+            {
+                '"' => "\\\""u8,
+                '\\' => "\\\\"u8,
+                '\b' => "\\b"u8,
+                '\t' => "\\t"u8,
+                '\n' => "\\n"u8,
+                '\f' => "\\f"u8,
+                '\r' => "\\r"u8,
+                _ => Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}")),
+            });
+        }
+
+        Encoding.UTF8.GetBytes(text.AsSpan(start), output);
+        output.Write("\""u8);
     }
 }

@@ -96,7 +96,17 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
         var start = time.GetTimestamp();
         using var span = SpineTelemetry.Source.StartActivity("hold");
         SpineTelemetry.HoldStarted();
-        var end = await desk.HoldAsync(waiter, decision).ConfigureAwait(false);
+        HoldEnd end;
+        try
+        {
+            end = await desk.HoldAsync(waiter, decision).ConfigureAwait(false);
+        }
+        catch (JournalStoreException e)
+        {
+            // The state of the review can not be read: nothing runs, and whatever was approved stays approved for a retry.
+            end = new HoldEnd.Refused(ReasonCodes.JournalUnavailable, $"the store can not be read: {e.Message}", null);
+        }
+
         SpineTelemetry.HoldEnded(time.GetElapsedTime(start), end is HoldEnd.Refused r ? r.ReasonCode : ReasonCodes.Approved);
         switch (end)
         {
