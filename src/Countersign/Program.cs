@@ -1,1 +1,1 @@
-return 0;
+return await Countersign.Commands.CommandLine.RunAsync(args);

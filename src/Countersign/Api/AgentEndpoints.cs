@@ -1,0 +1,72 @@
+using System.Net;
+using Countersign.Core;
+using Countersign.Identity;
+
+namespace Countersign.Api;
+
+internal static class AgentEndpoints
+{
+    public static void Map(IEndpointRouteBuilder api)
+    {
+        var agents = api.MapGroup("/agents").AddEndpointFilter<AdminsOnly>().WithTags("agents");
+        agents.MapGet("", static (AgentRegistry registry) => Results.Json(new AgentList(registry.List().Select(View).ToArray()), ApiJson.Default.AgentList)).WithSummary("All agents; never their keys");
+        agents.MapPost("", AddAsync).WithSummary("Add an agent; its key is in this answer and nowhere else");
+        agents.MapPost("/{name}/keys", AddKeyAsync).WithSummary("Issue a further key; older ones stay valid until revoked");
+        agents.MapDelete("/{name}/keys/{keyId}", static (HttpContext http, AgentRegistry registry, string name, string keyId) => RevokeAsync(http, registry, name, keyId)).WithSummary("Revoke one key");
+        agents.MapDelete("/{name}", static (HttpContext http, AgentRegistry registry, string name) => RevokeAsync(http, registry, name, null)).WithSummary("Revoke an agent with all its keys");
+    }
+
+    private static async Task<IResult> AddAsync(HttpContext http, AgentRegistry registry, ConnectionStrings connections, AgentAdd body) =>
+        Result(await registry.AddAsync(body.Name, body.Owner, body.For, body.Groups ?? [], SignedIn.Of(http).User.Ref).ConfigureAwait(false), connections);
+
+    private static async Task<IResult> AddKeyAsync(HttpContext http, AgentRegistry registry, ConnectionStrings connections, string name) =>
+        Result(await registry.AddKeyAsync(name, SignedIn.Of(http).User.Ref).ConfigureAwait(false), connections);
+
+    private static async Task<IResult> RevokeAsync(HttpContext http, AgentRegistry registry, string name, string? keyId)
+    {
+        if (keyId is not null && registry.Find(name) is { } agent && agent.Keys.All(k => k.KeyId != keyId))
+        {
+            return Problems.Result(HttpStatusCode.NotFound, ReasonCodes.UnknownTarget, $"agent `{agent.Name}` has no key `{VisibleText.Of(keyId, multiline: false)}`");
+        }
+
+        return Result(await registry.RevokeAsync(name, keyId, SignedIn.Of(http).User.Ref).ConfigureAwait(false), null);
+    }
+
+    private static IResult Result(AgentChange change, ConnectionStrings? connections)
+    {
+        if (change is { Status: AgentChangeStatus.Done, Agent: { } agent })
+        {
+            return Results.Json(
+                new AgentChanged(View(agent), change.Key?.KeyId, change.Key?.Secret, change.Key is { } key ? connections?.For(agent.Name, key.Secret) : null),
+                ApiJson.Default.AgentChanged, statusCode: change.Key is null ? 200 : 201);
+        }
+
+        var (status, reason) = change.Status switch
+        {
+            AgentChangeStatus.Unavailable => (HttpStatusCode.ServiceUnavailable, ReasonCodes.JournalUnavailable),
+            AgentChangeStatus.UnknownAgent => (HttpStatusCode.NotFound, ReasonCodes.UnknownTarget),
+            AgentChangeStatus.NameTaken => (HttpStatusCode.Conflict, ReasonCodes.NotSupported),
+            _ => (HttpStatusCode.UnprocessableContent, ReasonCodes.NotSupported),
+        };
+        return Problems.Result(status, reason, change.Detail ?? "the change was refused");
+    }
+
+    private static AgentView View(AgentEntry a) => new(a.Id.Value, a.Name, a.Owner, a.For, a.Groups,
+        a.Keys.Select(static k => new AgentKeyView(k.KeyId, k.CreatedAt, k.RevokedAt)).ToArray(), a.CreatedAt, a.RevokedAt);
+}
+
+/// <summary>Closes a group of endpoints to who is no member of <see cref="SignedIn.Admins"/>.</summary>
+internal sealed class AdminsOnly : IEndpointFilter
+{
+    public ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next) =>
+        SignedIn.Of(context.HttpContext).IsAdmin
+            ? next(context)
+            : ValueTask.FromResult<object?>(Problems.Result(HttpStatusCode.Forbidden, ReasonCodes.NotEligible, $"only members of group `{SignedIn.Admins}` may do this"));
+}
+
+/// <summary>How an agent reaches each target through this gateway.</summary>
+internal sealed class ConnectionStrings(Func<System.Net.IPEndPoint> postgres, IReadOnlyList<string> targets)
+{
+    public IReadOnlyList<string> For(string agent, string key) =>
+        targets.Select(target => $"postgres://{agent}:{key}@{postgres()}/{Uri.EscapeDataString(target)}").ToArray();
+}

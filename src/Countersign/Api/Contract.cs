@@ -1,0 +1,185 @@
+using System.Text.Json.Serialization;
+using Countersign.Core;
+using Countersign.Reviews;
+
+namespace Countersign.Api;
+
+// What /api/v1 says and takes. Text for people in it has been through VisibleText: no control or bidirectional character
+// is left to play tricks on a terminal or a page.
+
+/// <summary>Asks for a one-time code, which the terminal of `serve` shows.</summary>
+internal sealed record LoginBegin(string User);
+
+/// <summary>Says the same whether or not the user exists.</summary>
+internal sealed record LoginBegun(string Message, int ExpiresSeconds);
+
+/// <summary>Trades the code for a session.</summary>
+internal sealed record LoginComplete(string User, string Code);
+
+/// <summary>The session token is a bearer credential: keep it private.</summary>
+internal sealed record Session(string User, string Token, DateTimeOffset Expires)
+{
+    public override string ToString() => $"session of {User}";
+}
+
+internal sealed record Me(string User, IReadOnlyList<string> Groups, bool Admin);
+
+internal sealed record ReviewList(IReadOnlyList<ReviewSummary> Reviews);
+
+internal sealed record ReviewSummary(
+    string Id, string State, string Agent, string Owner, string? For, string Target, string Environment, string Operation,
+    string Statement, IReadOnlyList<string> Verbs, IReadOnlyList<string> DataClasses, int Waiters,
+    DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, string? CloseReason)
+{
+    public static ReviewSummary Of(Review r, int waiters)
+    {
+        var card = ReviewCard.Of(r, waiters, [], null);
+        return new ReviewSummary(card.Id, card.State, card.Agent, card.Owner, card.For, card.Target, card.Environment, card.Operation, card.Statement,
+            card.Effects.Select(static e => e.Verb).Distinct(StringComparer.Ordinal).ToArray(),
+            card.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).ToArray(),
+            waiters, card.CreatedAt, card.ExpiresAt, card.CloseReason);
+    }
+}
+
+internal sealed record CardEffect(string Verb, string Action, string ResourceType, string Resource, IReadOnlyList<string> DataClasses, string Facts);
+
+/// <summary>A bound value; null is SQL NULL.</summary>
+internal sealed record CardParameter(int Position, string Type, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Value);
+
+internal sealed record CardPolicy(string Id, string? Source, string? Reason, IReadOnlyList<string> Controls);
+
+internal sealed record CardRequirement(
+    IReadOnlyList<string> Groups, int Quorum, bool Justify, IReadOnlyList<string> Policies, IReadOnlyList<CardEscalation> Escalations);
+
+internal sealed record CardEscalation(IReadOnlyList<string> Groups, DateTimeOffset At);
+
+internal sealed record CardAnswer(string User, string Decision, string Channel, DateTimeOffset At, string? Comment);
+
+internal sealed record CardOutcome(string Status, long? Rows, string? Error, double DurationMilliseconds);
+
+/// <summary>The agent's own words. Claims, never facts.</summary>
+internal sealed record CardClaims(string? Reason, string? Ticket, string? Task, string? Model);
+
+/// <summary>Everything that a reviewer needs (I10): nothing is cut, and every character shows itself.</summary>
+internal sealed record ReviewCard(
+    string Id, string State, string Digest,
+    string Agent, string Owner, string? For,
+    string Target, string TargetKind, string Environment,
+    string Operation, string Statement,
+    IReadOnlyList<CardParameter> Parameters,
+    IReadOnlyDictionary<string, string> Settings,
+    IReadOnlyList<CardEffect> Effects,
+    IReadOnlyList<CardPolicy> Policies,
+    IReadOnlyList<CardRequirement> Requirements,
+    string Needs,
+    IReadOnlyList<string> Approvers,
+    CardClaims Claims,
+    IReadOnlyList<string> Notes,
+    string Revision,
+    int Waiters,
+    IReadOnlyList<CardAnswer> Answers,
+    DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, DateTimeOffset? DetachedAt,
+    DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy, CardOutcome? Outcome,
+    string? CannotApprove)
+{
+    /// <summary>The card of a review, with who may approve it and, where it is known already, why this reader may not.</summary>
+    public static ReviewCard Of(Review r, int waiters, IEnumerable<string> approvers, string? cannotApprove) => new(
+        r.Id.Value, r.State.ToString().ToLowerInvariant(), r.Digest,
+        Line(r.Agent.Name), Line(r.Owner.Name), r.OnBehalfOf is { } user ? Line(user.Name) : null,
+        Line(r.Target.Name), Line(r.Target.Kind), Line(r.Target.Environment),
+        Line(r.Operation), VisibleText.Of(r.Statement),
+        r.Parameters.Select(static (p, i) => new CardParameter(i + 1, Line(p.Type), p.Text is null ? null : VisibleText.Of(p.Text))).ToArray(),
+        r.Settings.ToDictionary(static s => Line(s.Key), static s => Line(s.Value), StringComparer.Ordinal),
+        r.Effects.Select(static e => new CardEffect(e.Verb, Line(e.Action), Line(e.ResourceType), Line(e.ResourceId), e.DataClasses.Select(Line).ToArray(), EffectFacts.Describe(e.Canonical))).ToArray(),
+        r.Policies.Select(static p => new CardPolicy(Line(p.Id), p.Source is null ? null : Line(p.Source), p.Reason is null ? null : Line(p.Reason), p.Controls.Select(Line).ToArray())).ToArray(),
+        r.Requirements.Select(q => new CardRequirement(
+            q.Groups.Select(Line).ToArray(), q.Quorum, q.Justify, q.Policies.Select(Line).ToArray(),
+            q.Escalations.Select(e => new CardEscalation(e.Groups.Select(Line).ToArray(), r.CreatedAt + e.After)).ToArray())).ToArray(),
+        Line(ReviewDesk.Describe(r.Requirements)),
+        approvers.Select(Line).ToArray(),
+        new CardClaims(Claim(r.Intent.Reason), Claim(r.Intent.Ticket), Claim(r.Intent.Task), Claim(r.Intent.Model)),
+        r.Notes.Select(Line).ToArray(),
+        r.Revision.ToString(), waiters,
+        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.ToString().ToLowerInvariant(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment))).ToArray(),
+        r.CreatedAt, r.ExpiresAt, r.DetachedAt, r.ClosedAt, r.CloseReason, r.ClosedBy is null ? null : Line(r.ClosedBy),
+        r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
+        cannotApprove);
+
+    private static string Line(string text) => VisibleText.Of(text, multiline: false);
+
+    private static string? Claim(string? text) => text is null ? null : Line(text);
+}
+
+internal sealed record StatementRequest(string Decision, string? Comment);
+
+/// <summary>The exact bytes that an answer commits to, and their SHA-256.</summary>
+internal sealed record StatementDraft(string Statement, string Sha256);
+
+internal sealed record AnswerRequest(string Statement);
+
+internal sealed record AnswerDone(string Review, string State, string Reason, string Message);
+
+internal sealed record AgentList(IReadOnlyList<AgentView> Agents);
+
+internal sealed record AgentView(string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKeyView> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
+
+internal sealed record AgentKeyView(string Id, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
+
+internal sealed record AgentAdd(string Name, string Owner, string? For, IReadOnlyList<string>? Groups);
+
+/// <summary>A change to an agent. The key is shown this once and cannot be asked for again.</summary>
+internal sealed record AgentChanged(AgentView Agent, string? KeyId, string? Key, IReadOnlyList<string>? Connections)
+{
+    public override string ToString() => $"agent {Agent.Name}";
+}
+
+internal sealed record JournalPage(IReadOnlyList<JournalLine> Entries, long Count, long Next);
+
+/// <summary>One entry with its body; null where it has none or it was erased.</summary>
+internal sealed record JournalLine(long Index, string LeafHash, System.Text.Json.JsonElement? Entry, System.Text.Json.JsonElement? Body, string? BodyNote);
+
+internal sealed record JournalVerdict(bool Sound, long Entries, long Bodies, long Erased, IReadOnlyList<JournalFlaw> Defects);
+
+internal sealed record JournalFlaw(long? Index, string Code, string Detail);
+
+internal sealed record PolicyView(string Revision, string ContentHash, string? GitCommit, string? LastError);
+
+internal sealed record HealthView(string Status, IReadOnlyDictionary<string, string> Checks);
+
+/// <summary>RFC 9457 problem details, with the reason code that programs act on.</summary>
+internal sealed record Problem(string Title, int Status, string Detail, string Reason, string? Review = null)
+{
+    /// <summary>No page of ours describes a reason yet, so by RFC 9457 §4.2.1 the type is this one.</summary>
+    public string Type => "about:blank";
+}
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = false,
+    AllowDuplicateProperties = false)]
+[JsonSerializable(typeof(LoginBegin))]
+[JsonSerializable(typeof(LoginBegun))]
+[JsonSerializable(typeof(LoginComplete))]
+[JsonSerializable(typeof(Session))]
+[JsonSerializable(typeof(Me))]
+[JsonSerializable(typeof(ReviewList))]
+[JsonSerializable(typeof(ReviewSummary))]
+[JsonSerializable(typeof(ReviewCard))]
+[JsonSerializable(typeof(StatementRequest))]
+[JsonSerializable(typeof(StatementDraft))]
+[JsonSerializable(typeof(AnswerRequest))]
+[JsonSerializable(typeof(AnswerDone))]
+[JsonSerializable(typeof(AgentList))]
+[JsonSerializable(typeof(AgentView))]
+[JsonSerializable(typeof(AgentAdd))]
+[JsonSerializable(typeof(AgentChanged))]
+[JsonSerializable(typeof(JournalPage))]
+[JsonSerializable(typeof(JournalLine))]
+[JsonSerializable(typeof(JournalVerdict))]
+[JsonSerializable(typeof(PolicyView))]
+[JsonSerializable(typeof(HealthView))]
+[JsonSerializable(typeof(Problem))]
+internal sealed partial class ApiJson : JsonSerializerContext;

@@ -1,0 +1,133 @@
+using System.Net;
+using System.Net.ServerSentEvents;
+using System.Runtime.CompilerServices;
+using Countersign.Core;
+using Countersign.Identity;
+using Countersign.Reviews;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Countersign.Api;
+
+internal static class ReviewEndpoints
+{
+    /// <summary>Most closed reviews that a list gives: the newest. Older ones are in the journal.</summary>
+    public const int MaxClosed = 200;
+
+    /// <summary>Largest answer, bytes: a statement holds the whole payload, JSON text in JSON text.</summary>
+    public const int MaxAnswerBytes = 20 << 20;
+
+    public static void Map(IEndpointRouteBuilder api)
+    {
+        var reviews = api.MapGroup("/reviews").WithTags("reviews");
+        reviews.MapGet("", List).WithSummary("Reviews that I may see: `state=open` (default) or `closed`");
+        reviews.MapGet("/stream", Stream).WithSummary("Each change of a review that I may see, as server-sent events");
+        reviews.MapGet("/{id}", Get).WithSummary("The whole card");
+        reviews.MapPost("/{id}/statements", Draft).WithSummary("The statement that my answer would commit to");
+        reviews.MapPost("/{id}/answers", AnswerAsync).WithMetadata(new RequestSizeLimitAttribute(MaxAnswerBytes)).WithSummary("Answer with a statement, unchanged");
+    }
+
+    private static IResult List(HttpContext http, ReviewDesk desk, string? state)
+    {
+        var me = SignedIn.Of(http);
+        IEnumerable<Review>? found = state switch
+        {
+            null or "open" => desk.ListOpen(),
+            "closed" => desk.ListClosed().Take(MaxClosed),
+            _ => null,
+        };
+        return found is null
+            ? Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`state` is `open` or `closed`")
+            : Results.Json(new ReviewList(found.Where(r => MaySee(desk, me, r)).Select(r => ReviewSummary.Of(r, desk.WaiterCount(r.Id))).ToArray()), ApiJson.Default.ReviewList);
+    }
+
+    private static IResult Get(HttpContext http, ReviewDesk desk, string id) =>
+        TryFind(http, desk, id, out var review, out var refused) ? Results.Json(Card(desk, SignedIn.Of(http), review), ApiJson.Default.ReviewCard) : refused;
+
+    private static IResult Stream(HttpContext http, ReviewDesk desk, ReviewFeed feed, IHostApplicationLifetime lifetime)
+    {
+        var me = SignedIn.Of(http);
+        var ends = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping);
+        http.Response.RegisterForDispose(ends);
+        return TypedResults.ServerSentEvents(Changes(ends.Token));
+
+        async IAsyncEnumerable<SseItem<ReviewCard>> Changes([EnumeratorCancellation] CancellationToken ct)
+        {
+            // Subscribed before the list is read: a change in between is told twice rather than not at all.
+            await using var changes = feed.WatchAsync(ct).GetAsyncEnumerator(ct);
+            var next = changes.MoveNextAsync();
+            foreach (var review in desk.ListOpen())
+            {
+                if (MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
+            }
+
+            while (await Live(next).ConfigureAwait(false))
+            {
+                var review = changes.Current;
+                if (MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
+                next = changes.MoveNextAsync();
+            }
+        }
+
+        static async ValueTask<bool> Live(ValueTask<bool> next)
+        {
+            try
+            {
+                return await next.ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                return false;
+            }
+        }
+    }
+
+    private static IResult Draft(HttpContext http, ReviewDesk desk, string id, StatementRequest body)
+    {
+        if (!TryFind(http, desk, id, out var review, out var refused)) return refused;
+        var me = SignedIn.Of(http);
+        AnswerKind? kind = body.Decision switch { "approve" => AnswerKind.Approve, "deny" => AnswerKind.Deny, _ => null };
+        if (kind is not { } decision) return Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`decision` is `approve` or `deny`");
+        var (statement, why) = desk.Draft(review.Id, me.User, decision, me.Channel, string.IsNullOrEmpty(body.Comment) ? null : body.Comment);
+        return statement is null ? Problems.Refused(why!) : Results.Json(new StatementDraft(statement, ApprovalStatement.Sha256(statement)), ApiJson.Default.StatementDraft);
+    }
+
+    private static async Task<IResult> AnswerAsync(HttpContext http, ReviewDesk desk, string id, AnswerRequest body)
+    {
+        if (!TryFind(http, desk, id, out var review, out var refused)) return refused;
+        var me = SignedIn.Of(http);
+        var result = await desk.AnswerAsync(review.Id, me.User, me.Channel, body.Statement).ConfigureAwait(false);
+        return result.Accepted
+            ? Results.Json(new AnswerDone(review.Id.Value, result.Review!.State.ToString().ToLowerInvariant(), result.ReasonCode, result.Message), ApiJson.Default.AnswerDone)
+            : Problems.Refused(result);
+    }
+
+    private static bool TryFind(HttpContext http, ReviewDesk desk, string id, out Review review, out IResult refused)
+    {
+        review = null!;
+        refused = Problems.Result(HttpStatusCode.NotFound, ReasonCodes.ReviewUnknown, $"no review `{VisibleText.Of(id, multiline: false)}`");
+        if (!ReviewId.TryParse(id, out var reviewId) || desk.Find(reviewId) is not { } found) return false;
+
+        // The same answer as for none: an id tells a stranger nothing.
+        if (!MaySee(desk, SignedIn.Of(http), found)) return false;
+        review = found;
+        return true;
+    }
+
+    private static ReviewCard Card(ReviewDesk desk, SignedIn me, Review review)
+    {
+        var eligible = desk.Eligible(review);
+        var cannot = !review.IsOpen ? ReasonCodes.ReviewClosed
+            : review.IsActor(me.User.Ref.Id) ? ReasonCodes.SelfApproval
+            : review.Answers.Any(a => a.User == me.User.Ref.Id) ? ReasonCodes.AlreadyDecided
+            : eligible.Any(u => u.Ref.Id == me.User.Ref.Id) ? null
+            : ReasonCodes.NotEligible;
+        return ReviewCard.Of(review, desk.WaiterCount(review.Id), eligible.Select(static u => u.Ref.Name), cannot);
+    }
+
+    /// <summary>Admins, who may approve it, who answered it, and those in whose name it is done.</summary>
+    private static bool MaySee(ReviewDesk desk, SignedIn me, Review review) =>
+        me.IsAdmin
+        || review.IsActor(me.User.Ref.Id)
+        || review.Answers.Any(a => a.User == me.User.Ref.Id)
+        || desk.Eligible(review).Any(u => u.Ref.Id == me.User.Ref.Id);
+}

@@ -1,0 +1,8 @@
+using System.CommandLine;
+
+namespace Countersign.Commands;
+
+internal static class PolicyCommand
+{
+    public static Command Create() => new ExampledCommand("policy", "Check, test and explain policies.");
+}

@@ -1,0 +1,196 @@
+using System.CommandLine;
+using System.Text;
+using System.Text.Json;
+using Countersign.Api;
+using Countersign.Client;
+using Countersign.Core;
+using Countersign.Reviews;
+using Countersign.Terminal;
+using Spectre.Console;
+
+namespace Countersign.Commands;
+
+internal static class ReviewCommand
+{
+    private sealed record Answering(string Decision, string Id, string? Comment, bool Yes);
+
+    public static Command Create()
+    {
+        var server = Connection.ServerOption();
+        server.Recursive = true;
+        return new ExampledCommand("review", "Look at what waits for approval, and answer.",
+            "countersign review list",
+            "countersign review show rv_4k2m9x7c1d3f5g8h",
+            "countersign review approve rv_4k2m9x7c1d3f5g8h --comment \"checked with support\"",
+            "countersign review watch") { server, List(server), Show(server), Watch(server), Answer(server, "approve"), Answer(server, "deny") };
+    }
+
+    private static Command List(Option<string?> server)
+    {
+        var closed = new Option<bool>("--closed") { Description = "those that have ended, newest first" };
+        var command = new ExampledCommand("list", "List reviews that you may see.", "countersign review list", "countersign review list --closed --json") { closed };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var output = new Output(parsed.GetValue(CommandLine.Json));
+            var state = parsed.GetValue(closed) ? "closed" : "open";
+            var list = await client.GetAsync($"/api/v1/reviews?state={state}", ApiJson.Default.ReviewList, ct).ConfigureAwait(false);
+            output.Value(list, ApiJson.Default.ReviewList, console => Table(console, list, state));
+            return Exit.Done;
+        }));
+        return command;
+    }
+
+    private static void Table(IAnsiConsole console, ReviewList list, string state)
+    {
+        if (list.Reviews.Count == 0)
+        {
+            console.MarkupLine(state == "open" ? "[grey]nothing waits for you[/]" : "[grey]no closed reviews[/]");
+            return;
+        }
+
+        var table = new Table().Border(TableBorder.None).AddColumns("[grey]review[/]", "[grey]state[/]", "[grey]agent[/]", "[grey]statement[/]", "[grey]data[/]", "[grey]until[/]");
+        var now = TimeProvider.System.GetUtcNow();
+        foreach (var r in list.Reviews)
+        {
+            table.AddRow(Shown.Line(r.Id), CardView.StateOf(r.State, r.Waiters, null), Shown.Line(r.Agent), Shown.Line(CardView.OneLine(r.Statement, 60)),
+                r.DataClasses.Count == 0 ? "" : $"[yellow]{Shown.Line(string.Join(' ', r.DataClasses))}[/]", state == "open" ? Shown.Until(r.ExpiresAt, now) : Shown.Line(r.CloseReason ?? ""));
+        }
+
+        console.Write(table);
+    }
+
+    private static Command Show(Option<string?> server)
+    {
+        var id = Id();
+        var command = new ExampledCommand("show", "Show the whole card of a review.", "countersign review show rv_4k2m9x7c1d3f5g8h") { id };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var output = new Output(parsed.GetValue(CommandLine.Json));
+            var card = await CardAsync(client, parsed.GetRequiredValue(id), ct).ConfigureAwait(false);
+            output.Value(card, ApiJson.Default.ReviewCard, console => console.Write(CardView.Of(card, TimeProvider.System.GetUtcNow())));
+            return Exit.Done;
+        }));
+        return command;
+    }
+
+    private static Command Watch(Option<string?> server)
+    {
+        var command = new ExampledCommand("watch", "Show each review as it opens and changes, until Ctrl-C.", "countersign review watch", "countersign review watch --json");
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var output = new Output(parsed.GetValue(CommandLine.Json));
+            var seen = new HashSet<string>(StringComparer.Ordinal);
+            if (!output.Json) output.Console.MarkupLine("[grey]watching; Ctrl-C ends[/]");
+            try
+            {
+                await foreach (var card in client.StreamAsync("/api/v1/reviews/stream", ApiJson.Default.ReviewCard, ct).ConfigureAwait(false))
+                {
+                    var now = TimeProvider.System.GetUtcNow();
+                    var fresh = seen.Add(card.Id) && card.ClosedAt is null;
+                    output.Value(card, ApiJson.Default.ReviewCard, console =>
+                    {
+                        if (fresh) console.Write(CardView.Of(card, now));
+                        else console.MarkupLine(CardView.Summary(card, now));
+                    });
+                }
+            }
+            catch (OperationCanceledException) when (ct.IsCancellationRequested)
+            {
+                return Exit.Done;
+            }
+            catch (IOException)
+            {
+                // Said below: a stream that breaks and one that ends are the same to a watcher.
+            }
+
+            throw new CommandFailure(Exit.Failed, "the server ended the stream; watch again");
+        }));
+        return command;
+    }
+
+    private static Command Answer(Option<string?> server, string decision)
+    {
+        var id = Id();
+        var comment = new Option<string?>("--comment") { Description = "what you want on the record", HelpName = "TEXT" };
+        var yes = new Option<bool>("--yes", "-y") { Description = "do not ask" };
+        var command = new ExampledCommand(decision, decision == "approve" ? "Approve exactly this action, once." : "Refuse it.",
+            $"countersign review {decision} rv_4k2m9x7c1d3f5g8h",
+            $"countersign review {decision} rv_4k2m9x7c1d3f5g8h --comment \"see OPS-112\" --yes --json") { id, comment, yes };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), client => AnswerAsync(
+            client, new Output(parsed.GetValue(CommandLine.Json)), new Answering(decision, parsed.GetRequiredValue(id), parsed.GetValue(comment), parsed.GetValue(yes)), ct)));
+        return command;
+    }
+
+    private static async Task<int> AnswerAsync(ApiClient client, Output output, Answering answering, CancellationToken ct)
+    {
+        if (!answering.Yes && (output.Json || Console.IsInputRedirected)) throw new CommandFailure(Exit.Usage, "there is nobody to ask whether you mean it: pass --yes");
+        var card = await CardAsync(client, answering.Id, ct).ConfigureAwait(false);
+        if (!output.Json) output.Console.Write(CardView.Of(card, TimeProvider.System.GetUtcNow()));
+        if (card.State == "expired") throw new CommandFailure(Exit.Expired, "it has expired", ReasonCodes.ReviewExpired, card.Id);
+
+        var draft = await client.PostAsync($"/api/v1/reviews/{card.Id}/statements", new StatementRequest(answering.Decision, answering.Comment),
+            ApiJson.Default.StatementRequest, ApiJson.Default.StatementDraft, ct).ConfigureAwait(false);
+        if (Mismatch(draft, card, answering) is { } mismatch) throw new CommandFailure(Exit.Denied, $"the statement that the server offers is not what was shown: {mismatch}", ReasonCodes.StatementMismatch, card.Id);
+        if (!output.Json)
+        {
+            output.Console.MarkupLine($"[grey]you commit to[/] {answering.Decision} [grey]exactly the above: action digest[/] {Shown.Line(card.Digest[..16])}…[grey], statement[/] {Shown.Line(draft.Sha256[..16])}…");
+            if (!answering.Yes && !await AskAsync(answering.Decision, ct).ConfigureAwait(false))
+            {
+                output.Console.MarkupLine("[grey]nothing was answered[/]");
+                return Exit.Failed;
+            }
+        }
+
+        try
+        {
+            var done = await client.PostAsync($"/api/v1/reviews/{card.Id}/answers", new AnswerRequest(draft.Statement), ApiJson.Default.AnswerRequest, ApiJson.Default.AnswerDone, ct).ConfigureAwait(false);
+            output.Value(done, ApiJson.Default.AnswerDone, console => console.MarkupLine(done.Reason == ReasonCodes.Approved ? $"[green]✓[/] {Shown.Line(done.Message)}" : $"[red]✗[/] {Shown.Line(done.Message)}"));
+            return Exit.Done;
+        }
+        catch (ApiRefused e) when (e.Problem.Reason == ReasonCodes.ReviewClosed)
+        {
+            var now = await CardAsync(client, card.Id, ct).ConfigureAwait(false);
+            if (now.State == "expired") throw new CommandFailure(Exit.Expired, "it expired before you answered", ReasonCodes.ReviewExpired, card.Id);
+            throw;
+        }
+    }
+
+    private static async Task<bool> AskAsync(string decision, CancellationToken ct)
+    {
+        Console.Write($"{decision}? [y/N] ");
+        var answer = await Console.In.ReadLineAsync(ct).ConfigureAwait(false);
+        return answer?.Trim().ToLowerInvariant() is "y" or "yes";
+    }
+
+    /// <summary>
+    /// What of the statement is not what this terminal has shown, or null: a person answers what he read, whatever came
+    /// over the wire in between.
+    /// </summary>
+    private static string? Mismatch(StatementDraft draft, ReviewCard card, Answering answering)
+    {
+        if (ApprovalStatement.Sha256(draft.Statement) != draft.Sha256) return "its hash";
+        try
+        {
+            using var document = JsonDocument.Parse(draft.Statement);
+            var root = document.RootElement;
+            if (root.GetProperty("review").GetString() != card.Id) return "the review";
+            if (root.GetProperty("digest").GetString() != card.Digest) return "the digest";
+            if (root.GetProperty("decision").GetString() != answering.Decision) return "the decision";
+            if ((root.TryGetProperty("comment", out var comment) ? comment.GetString() : null) is var said && (said ?? "") != (answering.Comment ?? "")) return "the comment";
+            if (VisibleText.Of(root.GetProperty("statement").GetString()!) != card.Statement) return "the payload";
+            var values = root.GetProperty("parameters").EnumerateArray().Select(static p => p.GetProperty("value")).Select(static v => v.ValueKind == JsonValueKind.Null ? null : VisibleText.Of(v.GetString()!));
+            if (!values.SequenceEqual(card.Parameters.Select(static p => p.Value), StringComparer.Ordinal)) return "the values";
+            return root.GetProperty("effects").GetArrayLength() != card.Effects.Count ? "the effects" : null;
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            return "its form";
+        }
+    }
+
+    private static Argument<string> Id() => new("review") { Description = "its id, `rv_…`", HelpName = "review" };
+
+    private static Task<ReviewCard> CardAsync(ApiClient client, string id, CancellationToken ct) => ReviewId.TryParse(id, out var review)
+        ? client.GetAsync($"/api/v1/reviews/{review}", ApiJson.Default.ReviewCard, ct)
+        : throw new CommandFailure(Exit.Usage, $"`{VisibleText.Of(id, multiline: false)}` is no review id: `countersign review list` shows them");
+}

@@ -1,0 +1,62 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using Countersign.Api;
+using Countersign.Config;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace Countersign.Hosting;
+
+/// <summary>The two listeners: only what the config says is bound.</summary>
+internal sealed class Listeners
+{
+    /// <summary>Largest request body of the API, bytes; answers have a limit of their own.</summary>
+    public const long MaxBodyBytes = 1 << 20;
+
+    /// <summary>API connections at once: people and their watchers, not load.</summary>
+    public const int MaxConnections = 1000;
+
+    private readonly ListenConfig config;
+    private readonly X509Certificate2? certificate;
+    private ListenOptions? http;
+    private ListenOptions? postgres;
+
+    public Listeners(ListenConfig config)
+    {
+        this.config = config;
+        if (config.Tls is not { } tls) return;
+        using var pem = X509Certificate2.CreateFromPemFile(tls.CertificateFile, tls.KeyFile);
+        certificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null); // SslStream wants a key that is no mere PEM
+    }
+
+    /// <summary>The certificate of both listeners; null for plain text.</summary>
+    public X509Certificate2? Certificate => certificate;
+
+    public HostNames Names => new(IPAddress.IsLoopback(config.Http.Address), host => certificate is not null && certificate.MatchesHostname(host));
+
+    public void Configure(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = MaxBodyBytes;
+        kestrel.Limits.MaxConcurrentConnections = null; // each listener counts its own
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        kestrel.Limits.MaxRequestHeadersTotalSize = 16 << 10;
+        kestrel.Listen(config.Http, listen =>
+        {
+            listen.Protocols = HttpProtocols.Http1;
+            if (certificate is not null) listen.UseHttps(certificate);
+            http = listen;
+        });
+        kestrel.Listen(config.Postgres, listen =>
+        {
+            PostgresListener.Use(listen);
+            postgres = listen;
+        });
+    }
+
+    public Uri Http => new(string.Create(CultureInfo.InvariantCulture, $"{(certificate is null ? "http" : "https")}://{EndPoint(http)}"));
+
+    public IPEndPoint Postgres => EndPoint(postgres);
+
+    private static IPEndPoint EndPoint(ListenOptions? listen) => listen?.IPEndPoint ?? throw new InvalidOperationException("the listener is not bound yet");
+}

@@ -1,0 +1,116 @@
+using Countersign.Api;
+using Spectre.Console;
+using Spectre.Console.Rendering;
+
+namespace Countersign.Terminal;
+
+/// <summary>A review as a calm panel: what will happen, to what, who asks, why it was stopped, who may say yes, until when.</summary>
+internal static class CardView
+{
+    public static IRenderable Of(ReviewCard card, DateTimeOffset now)
+    {
+        var rows = new Grid().AddColumn(new GridColumn().NoWrap().PadLeft(0).PadRight(2)).AddColumn(new GridColumn().PadLeft(0).PadRight(0));
+        var statement = ValuesInPlace.Markup(card.Statement, card.Parameters, static s => $"[bold]{Shown.Text(s)}[/]", static v => $"[bold aqua]{Shown.Line(v)}[/]");
+        Row(rows, "will run", statement ?? $"[bold]{Shown.Text(card.Statement)}[/]");
+        if (card.Parameters.Count > 0)
+        {
+            Row(rows, "values", string.Join('\n', card.Parameters.Select(static p =>
+                $"[grey]${p.Position}[/] [aqua]{Shown.Line(ValuesInPlace.Literal(p))}[/] [grey]{Shown.Line(p.Type)}[/]")));
+        }
+
+        Gap(rows);
+        Row(rows, "touches", string.Join('\n', card.Effects.Select(Effect)));
+        Row(rows, "on", $"{Shown.Line(card.Target)} [grey]({Shown.Line(card.TargetKind)},[/] {Shown.Line(card.Environment)}[grey])[/]");
+        Row(rows, "asked by", $"agent [bold]{Shown.Line(card.Agent)}[/][grey], owned by[/] {Shown.Line(card.Owner)}{(card.For is { } user ? $"[grey], for[/] {Shown.Line(user)}" : "")}");
+        if (Claims(card.Claims) is { } claims) Row(rows, "it says", $"{claims} [grey](the agent's own words, unchecked)[/]");
+        Gap(rows);
+        Row(rows, "stopped by", string.Join('\n', card.Policies.Select(static p =>
+            $"{Shown.Line(p.Id)}{(p.Controls.Count > 0 ? $" [grey]{Shown.Line(string.Join(", ", p.Controls))}[/]" : "")}{(p.Reason is { } reason ? $"\n[grey]{Shown.Line(reason)}[/]" : "")}")));
+        Row(rows, "needs", $"{Shown.Line(card.Needs)}{(card.Requirements.Any(static r => r.Justify) ? " [yellow]with a comment[/]" : "")}{(card.Approvers.Count > 0 ? $" [grey]→[/] {Shown.Line(string.Join(", ", card.Approvers))}" : "")}");
+        foreach (var escalation in card.Requirements.SelectMany(static r => r.Escalations)) Row(rows, "", $"[grey]from {Shown.Clock(escalation.At)} also {Shown.Line(string.Join(" or ", escalation.Groups))}[/]");
+        foreach (var note in card.Notes) Row(rows, "note", $"[yellow]{Shown.Line(note)}[/]");
+        foreach (var answer in card.Answers) Row(rows, answer.Decision == "approve" ? "approved" : "denied", Answer(answer));
+        Row(rows, card.ClosedAt is null ? "until" : "closed", Ending(card, now));
+        if (Outcome(card.Outcome) is { } outcome) Row(rows, "outcome", outcome);
+
+        return new Panel(new Padder(rows, new Padding(1, 1, 1, 1)))
+        {
+            Header = new PanelHeader($" {Shown.Line(card.Id)} [grey]·[/] {State(card)} "),
+            Border = BoxBorder.Rounded,
+            BorderStyle = new Style(Color.Grey),
+            Expand = false,
+        };
+    }
+
+    /// <summary>One line per change, for `watch`.</summary>
+    public static string Summary(ReviewCard card, DateTimeOffset now) =>
+        $"[grey]{Shown.Clock(now)}[/]  {Shown.Line(card.Id)}  {State(card)}  [grey]{Shown.Line(card.Agent)}[/]  {Shown.Line(OneLine(card.Statement, 80))}";
+
+    public static string State(ReviewCard card) => StateOf(card.State, card.Waiters, card.Outcome?.Status);
+
+    public static string StateOf(string state, int waiters, string? outcome) => state switch
+    {
+        "pending" when waiters == 0 => "[yellow]waiting for approval[/] [grey](the agent has left)[/]",
+        "pending" => "[yellow]waiting for approval[/]",
+        "approved" when waiters == 0 => "[green]approved[/] [grey](runs when the agent asks again)[/]",
+        "approved" => "[green]approved[/]",
+        "released" => outcome switch
+        {
+            "done" => "[green]ran once[/]",
+            "failed" => "[red]ran once and failed[/]",
+            "unknown" => "[yellow]released, outcome unknown[/]",
+            _ => "[green]released[/]",
+        },
+        "denied" => "[red]denied[/]",
+        "expired" => "[red]expired[/]",
+        var other => $"[grey]{Shown.Line(other)}[/]",
+    };
+
+    /// <summary>Cut for lists only; the card always shows it whole.</summary>
+    public static string OneLine(string statement, int length)
+    {
+        var line = string.Join(' ', statement.Split(['\n', '\t', ' '], StringSplitOptions.RemoveEmptyEntries));
+        return line.Length <= length ? line : $"{line[..(length - 1)]}…";
+    }
+
+    private static string Effect(CardEffect effect)
+    {
+        var verb = effect.Verb switch
+        {
+            "read" => "[green]read[/]",
+            "destroy" or "administer" => $"[red]{Shown.Line(effect.Verb)}[/]",
+            var other => $"[yellow]{Shown.Line(other)}[/]",
+        };
+        var classes = effect.DataClasses.Count > 0 ? $"  [black on yellow] {Shown.Line(string.Join(" ", effect.DataClasses))} [/]" : "";
+        var facts = effect.Facts.Length > 0 ? $"\n[grey]{Shown.Line(effect.Facts)}[/]" : "";
+        return $"{verb} {Shown.Line(effect.ResourceType.ToLowerInvariant())} [bold]{Shown.Line(effect.Resource)}[/]{classes}{facts}";
+    }
+
+    private static string? Claims(CardClaims claims)
+    {
+        (string Name, string? Text)[] all = [("", claims.Reason), ("ticket ", claims.Ticket), ("task ", claims.Task), ("model ", claims.Model)];
+        var said = all.Where(static c => !string.IsNullOrEmpty(c.Text)).Select(static c => c.Name.Length == 0 ? $"[italic]“{Shown.Line(c.Text!)}”[/]" : $"[grey]{c.Name}[/]{Shown.Line(c.Text!)}").ToArray();
+        return said.Length == 0 ? null : string.Join("[grey],[/] ", said);
+    }
+
+    private static string Answer(CardAnswer answer) =>
+        $"{Shown.Line(answer.User)} [grey]at {Shown.Clock(answer.At)} by {Shown.Line(answer.Channel)}[/]{(answer.Comment is { } comment ? $"\n[italic]“{Shown.Text(comment)}”[/]" : "")}";
+
+    private static string Ending(ReviewCard card, DateTimeOffset now) => card.ClosedAt is { } closed
+        ? $"{Shown.Clock(closed)} [grey]{Shown.Line(card.CloseReason ?? "")}{(card.ClosedBy is { } by ? $" by {Shown.Line(by)}" : "")}[/]"
+        : $"{Shown.Clock(card.ExpiresAt)} [grey]({Shown.Until(card.ExpiresAt, now)}; undecided is a no)[/]";
+
+    private static string? Outcome(CardOutcome? outcome) => outcome switch
+    {
+        null => null,
+        { Status: "done", Rows: { } rows } => $"[green]done[/], {rows} {(rows == 1 ? "row" : "rows")}",
+        { Status: "done" } => "[green]done[/]",
+        { Status: "failed", Error: { } error } => $"[red]failed[/] with {Shown.Line(error)}",
+        { Status: "unknown" } => "[yellow]unknown[/]: it was sent and its answer was lost; it is never sent again",
+        var other => Shown.Line(other.Status),
+    };
+
+    private static void Row(Grid rows, string name, string markup) => rows.AddRow(new Markup($"[grey]{name}[/]"), new Markup(markup));
+
+    private static void Gap(Grid rows) => rows.AddRow(new Text(""), new Text(""));
+}
