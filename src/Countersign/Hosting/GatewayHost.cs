@@ -31,6 +31,9 @@ internal sealed record GatewayOptions
 
     public required Action<ILoggingBuilder> Logging { get; init; }
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Folder of compiled modules; null for `cache` in the data folder. It is trusted as code is.</summary>
+    public string? CacheFolder { get; init; }
 }
 
 /// <summary>The composition root: everything that `serve` is, from a valid config to two listeners that accept.</summary>
@@ -84,7 +87,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         // The lock on the data folder comes first: whatever else is in that folder belongs to its holder.
         var store = Own(SqliteStore.Open(config.DataFolder, loggers.CreateLogger<SqliteStore>()));
         var sandbox = Own(new SandboxHost());
-        var cache = Cache(config, options.Notice);
+        var cache = Cache(options.CacheFolder ?? Path.Combine(config.DataFolder, "cache"), options.Notice);
         var loading = Task.Run(() => new CedarRuntime(sandbox, cache), CancellationToken.None);
         undo.Push(async () =>
         {
@@ -191,10 +194,10 @@ internal sealed class GatewayHost : IAsyncDisposable
         PolicyEndpoints.Map(api);
     }
 
-    private static ModuleCache Cache(CountersignConfig config, Action<string> notice)
+    private static ModuleCache Cache(string folder, Action<string> notice)
     {
         var told = 0;
-        return new ModuleCache(Path.Combine(config.DataFolder, "cache"), (what, _, why) =>
+        return new ModuleCache(folder, (what, _, why) =>
         {
             if (what == ModuleCacheEvent.Compiling && Interlocked.Exchange(ref told, 1) == 0) notice("compiling policy engine and SQL parser (once)…");
             if (what == ModuleCacheEvent.NotKept) notice($"the compiled modules can not be kept, so the next start compiles again: {why}");
