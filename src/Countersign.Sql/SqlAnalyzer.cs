@@ -1,0 +1,107 @@
+using System.Text;
+using Countersign.Core;
+using Countersign.Sql.Analysis;
+
+namespace Countersign.Sql;
+
+/// <summary>Parsed text to effects, under a session and a catalogue. Thread-safe; keeps nothing.</summary>
+public sealed class SqlAnalyzer(SqlParser parser)
+{
+    /// <summary>What stands where a secret literal was.</summary>
+    public const string Mask = "'[masked]'";
+
+    readonly SqlLimits limits = parser.Limits;
+
+    /// <summary>
+    /// Understands a text that parsed. Refusals: <c>unsafe-setting</c> (the session reads text otherwise than the parser, or a statement would
+    /// make it so), <c>not-supported</c> (a newer server, another encoding, COPY with the client), <c>too-large</c>.
+    /// </summary>
+    public SqlUnderstanding Understand(SqlText text, SqlSession session, SqlCatalog catalog, SqlClassify classify)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentNullException.ThrowIfNull(session);
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(classify);
+        if (Unfit(text, session) is { } unfit) return Refused(unfit);
+
+        var statements = new SqlStatement[text.Count];
+        var masks = new List<MaskRange>();
+        var ranges = new List<MaskRange>[text.Count];
+        for (var n = 0; n < statements.Length; n++)
+        {
+            var (start, length) = text.Span(n);
+            if (text.Raw[n].Node("stmt") is not { } node) return Refused(new SqlRefusal(ReasonCodes.NotUnderstood, "a statement without content"));
+            var walk = new StatementWalk(session, catalog, classify, limits);
+            var kind = walk.Run(node);
+            var effects = walk.Effects(text.Count);
+            ranges[n] = walk.Masks.ConvertAll(m => new MaskRange(Math.Max(m.From, start), Math.Min(m.To, start + length)));
+            masks.AddRange(ranges[n]);
+            statements[n] = new SqlStatement
+            {
+                Kind = kind,
+                Effects = effects,
+                Consequences = walk.Consequences,
+                DeferredConsequences = walk.Deferred,
+                Display = "",
+                Start = start,
+                Length = length,
+                Refusal = walk.Refusal,
+                EffectsAreDeferred = walk.EffectsAreDeferred,
+            };
+        }
+
+        var literals = masks.Count == 0 ? [] : parser.StringLiterals(text.Utf8);
+        for (var n = 0; n < statements.Length; n++)
+        {
+            var statement = statements[n];
+            statements[n] = statement with
+            {
+                Display = Show(text.Utf8, statement.Start, statement.Length, ranges[n], literals),
+                Consequences = statement.EffectsAreDeferred
+                    ? [.. statement.Consequences.Select(c => c is SqlConsequence.PreparesStatement p ? p with { Text = Slice(text.Utf8, statement.Start, statement.Length) } : c)]
+                    : statement.Consequences,
+            };
+        }
+
+        return new SqlUnderstanding
+        {
+            Refusal = Array.Find(statements, static s => s.Refusal is not null)?.Refusal,
+            Statements = statements,
+            Effects = SqlUnderstanding.Union(statements),
+            Display = masks.Count == 0 ? text.Text : Show(text.Utf8, 0, text.Utf8.Length, masks, literals),
+        };
+    }
+
+    /// <summary>The understanding of a text that was refused before it parsed.</summary>
+    public static SqlUnderstanding Refused(SqlRefusal refusal) => new() { Refusal = refusal, Statements = [], Effects = [], Display = "(not shown: the text was not understood)" };
+
+    static SqlRefusal? Unfit(SqlText text, SqlSession session)
+    {
+        if (!session.StandardConformingStrings)
+            return new SqlRefusal(ReasonCodes.UnsafeSetting, "the session has `standard_conforming_strings` off; set it to on");
+        if (session.ServerMajor > SqlParser.GrammarMajor)
+            return new SqlRefusal(ReasonCodes.NotSupported, $"the server is PostgreSQL {session.ServerMajor}, newer than the gateway's grammar ({SqlParser.GrammarMajor})");
+        if (!session.ServerEncoding.Equals("UTF8", StringComparison.OrdinalIgnoreCase) && !Ascii.IsValid(text.Utf8))
+            return new SqlRefusal(ReasonCodes.NotSupported, $"the database's encoding is `{session.ServerEncoding}`; text beyond ASCII is understood only with UTF8");
+        return null;
+    }
+
+    static string Slice(byte[] utf8, int start, int length) => Encoding.UTF8.GetString(utf8, start, length);
+
+    /// <summary>The text with every string literal that starts within a range replaced by the mark. When literals cannot be told, nothing is shown.</summary>
+    static string Show(byte[] utf8, int start, int length, List<MaskRange> ranges, List<(int Start, int End)>? literals)
+    {
+        if (ranges.Count == 0) return Slice(utf8, start, length);
+        if (literals is null) return "(not shown: it holds a secret whose place could not be told)";
+        var shown = new StringBuilder(length);
+        var at = start;
+        foreach (var (from, to) in literals)
+        {
+            if (from < at || to > start + length || !ranges.Exists(r => from >= r.From && from < r.To)) continue;
+            shown.Append(Slice(utf8, at, from - at)).Append(Mask);
+            at = to;
+        }
+
+        return shown.Append(Slice(utf8, at, start + length - at)).ToString();
+    }
+}
