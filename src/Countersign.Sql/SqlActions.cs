@@ -8,21 +8,29 @@ namespace Countersign.Sql;
 /// </summary>
 public static class SqlActions
 {
-    /// <summary>Rows are read. With the fact <c>explain</c> and no ANALYZE: only planned, which reveals statistics.</summary>
+    /// <summary>Rows are read, by the statement itself or for another.</summary>
     public const string Select = "sql:select";
 
-    /// <summary>Session matters: SET, SHOW, transaction control, DISCARD, DEALLOCATE, FETCH, LISTEN.</summary>
+    /// <summary>EXPLAIN without ANALYZE looks at a relation: plans and statistics, no rows.</summary>
+    public const string Explain = "sql:explain";
+
+    public const string Show = "sql:show";
+
+    /// <summary>Session matters: SET of a harmless setting, transaction control, DISCARD, DEALLOCATE, FETCH, LISTEN.</summary>
     public const string Session = "sql:session";
 
-    /// <summary>Guarded data leaves in bulk: COPY … TO, publications, and reads that neither a key nor a LIMIT bounds.</summary>
+    /// <summary>Guarded data leaves in bulk: reads that neither a key nor a LIMIT bounds, and publications.</summary>
     public const string Export = "sql:export";
+
+    /// <summary>COPY … TO, whatever it reads and however little.</summary>
+    public const string CopyOut = "sql:copy-out";
 
     public const string Insert = "sql:insert";
 
     /// <summary>Also ON CONFLICT DO UPDATE, MERGE … UPDATE, and what a cascading foreign key updates.</summary>
     public const string Update = "sql:update";
 
-    /// <summary>Without a WHERE it is still a write, with the fact <c>where: false</c>: rows come back from a backup as an updated column would.</summary>
+    /// <summary>Without a WHERE it is still a write, with the fact <c>where: false</c>: a policy can tell, and a full UPDATE loses no less.</summary>
     public const string Delete = "sql:delete";
 
     public const string CopyIn = "sql:copy-in";
@@ -30,7 +38,10 @@ public static class SqlActions
     /// <summary>LOCK TABLE, SELECT … FOR UPDATE or SHARE, advisory locks.</summary>
     public const string Lock = "sql:lock";
 
-    /// <summary>A function or procedure that is not known to be harmless.</summary>
+    /// <summary>REFRESH MATERIALIZED VIEW.</summary>
+    public const string Refresh = "sql:refresh";
+
+    /// <summary>A function of pg_catalog that is known to have an effect, and which (nextval, setval, lo_put, …).</summary>
     public const string Call = "sql:call";
 
     /// <summary>NOTIFY and pg_notify.</summary>
@@ -39,7 +50,7 @@ public static class SqlActions
     /// <summary>A temporary relation is created: gone with the session, seen by nobody else.</summary>
     public const string CreateTemporary = "sql:create-temporary";
 
-    /// <summary>DROP of anything, and of a column (then with the fact <c>columns</c>).</summary>
+    /// <summary>DROP of anything; of a part of a relation with the part as the fact <c>object</c> (<c>column</c>, <c>trigger</c>, …).</summary>
     public const string Drop = "sql:drop";
 
     public const string Truncate = "sql:truncate";
@@ -49,32 +60,44 @@ public static class SqlActions
     /// <summary>ALTER, COMMENT, RENAME, indexes, policies, triggers.</summary>
     public const string Alter = "sql:alter";
 
-    /// <summary>GRANT, REVOKE, default privileges, ownership, membership.</summary>
+    /// <summary>GRANT, default privileges, ownership, membership.</summary>
     public const string Grant = "sql:grant";
 
-    /// <summary>CREATE, ALTER, DROP ROLE; SET ROLE; SET SESSION AUTHORIZATION.</summary>
+    public const string Revoke = "sql:revoke";
+
+    /// <summary>CREATE, ALTER, DROP ROLE.</summary>
     public const string Role = "sql:role";
 
-    /// <summary>VACUUM, ANALYZE, REINDEX, CLUSTER, REFRESH MATERIALIZED VIEW, CHECKPOINT.</summary>
+    /// <summary>SET ROLE, SET SESSION AUTHORIZATION, and their resets.</summary>
+    public const string SetRole = "sql:set-role";
+
+    /// <summary>VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT.</summary>
     public const string Maintain = "sql:maintain";
 
-    /// <summary>The server and its host: files, programs, settings, WAL, replication, other sessions.</summary>
-    public const string Server = "sql:server";
+    /// <summary>The server as a whole: its settings, WAL, replication, tablespaces, other sessions; settings of the session that switch off protections.</summary>
+    public const string Configure = "sql:configure";
 
-    /// <summary>What it does cannot be known from the text: DO, unknown statements, SQL run by a function, user triggers and rules.</summary>
+    /// <summary>Files and programs of the server's host, and libraries loaded from it.</summary>
+    public const string ServerFile = "sql:server-file";
+
+    /// <summary>What it does cannot be known from the text: DO, CALL, functions not known to be harmless, user triggers and rules, unknown statements.</summary>
     public const string Opaque = "sql:opaque";
 
     /// <summary>Each action with its verb.</summary>
     public static FrozenDictionary<string, Verb> All { get; } = new Dictionary<string, Verb>(StringComparer.Ordinal)
     {
         [Select] = Verb.Read,
+        [Explain] = Verb.Read,
+        [Show] = Verb.Read,
         [Session] = Verb.Read,
         [Export] = Verb.Export,
+        [CopyOut] = Verb.Export,
         [Insert] = Verb.Write,
         [Update] = Verb.Write,
         [Delete] = Verb.Write,
         [CopyIn] = Verb.Write,
         [Lock] = Verb.Write,
+        [Refresh] = Verb.Write,
         [Call] = Verb.Write,
         [Notify] = Verb.Write,
         [CreateTemporary] = Verb.Write,
@@ -83,9 +106,12 @@ public static class SqlActions
         [Create] = Verb.Administer,
         [Alter] = Verb.Administer,
         [Grant] = Verb.Administer,
+        [Revoke] = Verb.Administer,
         [Role] = Verb.Administer,
+        [SetRole] = Verb.Administer,
         [Maintain] = Verb.Administer,
-        [Server] = Verb.Administer,
+        [Configure] = Verb.Administer,
+        [ServerFile] = Verb.Administer,
         [Opaque] = Verb.Administer,
     }.ToFrozenDictionary(StringComparer.Ordinal);
 }
@@ -112,6 +138,9 @@ public static class SqlResources
 /// <summary>The facts that effects carry: the context attributes of the policy schema.</summary>
 public static class SqlFacts
 {
+    /// <summary>String. The kind of statement in capitals: <c>SELECT</c>, <c>UPDATE</c>, <c>BEGIN</c>, <c>CREATE</c>, ….</summary>
+    public const string Statement = "statement";
+
     /// <summary>Bool. The statement or query level has a WHERE that looks at a column.</summary>
     public const string Where = "where";
 
@@ -131,7 +160,7 @@ public static class SqlFacts
     public const string Explain = "explain";
 
     /// <summary>Bool. The statement has a data-modifying WITH.</summary>
-    public const string ModifyingCte = "modifyingCte";
+    public const string Cte = "cte";
 
     /// <summary>Bool. The relation has user triggers or rules, which run with the write.</summary>
     public const string Triggers = "triggers";
@@ -146,7 +175,7 @@ public static class SqlFacts
     public const string Locking = "locking";
 
     /// <summary>Bool. The relation is temporary.</summary>
-    public const string Temp = "temp";
+    public const string Temporary = "temporary";
 
     /// <summary>Long. Statements in the text.</summary>
     public const string Statements = "statements";
@@ -169,18 +198,19 @@ public static class SqlFacts
     /// <summary>Each fact with the Cedar type of its attribute.</summary>
     public static FrozenDictionary<string, string> All { get; } = new Dictionary<string, string>(StringComparer.Ordinal)
     {
+        [Statement] = "String",
         [Where] = "Bool",
         [Unbounded] = "Bool",
         [Columns] = "Set<String>",
         [Functions] = "Set<String>",
         [Opaque] = "Bool",
         [Explain] = "Bool",
-        [ModifyingCte] = "Bool",
+        [Cte] = "Bool",
         [Triggers] = "Bool",
         [Unresolved] = "Bool",
         [Limit] = "Long",
         [Locking] = "Bool",
-        [Temp] = "Bool",
+        [Temporary] = "Bool",
         [Statements] = "Long",
         [Object] = "String",
         [Cascade] = "Bool",

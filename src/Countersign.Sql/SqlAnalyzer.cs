@@ -1,6 +1,7 @@
 using System.Text;
 using Countersign.Core;
 using Countersign.Sql.Analysis;
+using Countersign.Sql.Parsing;
 
 namespace Countersign.Sql;
 
@@ -33,7 +34,7 @@ public sealed class SqlAnalyzer(SqlParser parser)
             if (text.Raw[n].Node("stmt") is not { } node) return Refused(new SqlRefusal(ReasonCodes.NotUnderstood, "a statement without content"));
             var walk = new StatementWalk(session, catalog, classify, limits);
             var kind = walk.Run(node);
-            var effects = walk.Effects(text.Count);
+            var effects = walk.Effects(Word(kind, node), text.Count);
             ranges[n] = walk.Masks.ConvertAll(m => new MaskRange(Math.Max(m.From, start), Math.Min(m.To, start + length)));
             masks.AddRange(ranges[n]);
             statements[n] = new SqlStatement
@@ -70,6 +71,30 @@ public sealed class SqlAnalyzer(SqlParser parser)
             Effects = SqlUnderstanding.Union(statements),
             Display = masks.Count == 0 ? text.Text : Show(text.Utf8, 0, text.Utf8.Length, masks, literals),
         };
+    }
+
+    /// <summary>The kind as policy reads it: PostgreSQL's own word.</summary>
+    static string Word(SqlStatementKind kind, PgNode node) => kind switch
+    {
+        SqlStatementKind.Transaction => (node.Text("kind") ?? "TRANS_STMT_BEGIN")["TRANS_STMT_".Length..].Replace('_', ' '),
+        SqlStatementKind.CopyIn or SqlStatementKind.CopyOut => "COPY",
+        SqlStatementKind.DeclareCursor => "DECLARE",
+        SqlStatementKind.CloseCursor => "CLOSE",
+        SqlStatementKind.Role or SqlStatementKind.Maintain or SqlStatementKind.Server or SqlStatementKind.Unknown => Word(node),
+        _ => kind.ToString().ToUpperInvariant(),
+    };
+
+    /// <summary>From the grammar's name of the statement: <c>AlterRoleStmt</c> is <c>ALTER ROLE</c>.</summary>
+    static string Word(PgNode node)
+    {
+        var word = new StringBuilder();
+        foreach (var c in node.Type.EndsWith("Stmt", StringComparison.Ordinal) ? node.Type[..^4] : node.Type)
+        {
+            if (char.IsUpper(c) && word.Length > 0) word.Append(' ');
+            word.Append(char.ToUpperInvariant(c));
+        }
+
+        return word.ToString();
     }
 
     /// <summary>The understanding of a text that was refused before it parsed.</summary>

@@ -15,7 +15,7 @@ static class Rendering
             {
                 FactValue.Flag { Value: true } => name,
                 FactValue.Number n when name != SqlFacts.Statements => $"{name}={n.Value}",
-                FactValue.Text t => $"{name}={t.Value}",
+                FactValue.Text t when name != SqlFacts.Statement => $"{name}={t.Value}",
                 FactValue.Set { Values.Count: > 0 } s => $"{name}={string.Join(',', s.Values)}",
                 _ => null,
             };

@@ -20,6 +20,12 @@ enum BuiltinClass
     SetConfig,
     RunsSql,
     Server,
+    Files,
+
+    /// <summary>An effect that is known: sequences, large objects, waiting.</summary>
+    Writes,
+
+    /// <summary>Anything else.</summary>
     Effects,
 }
 
@@ -40,6 +46,8 @@ static class Builtins
                 "g" => BuiltinClass.SetConfig,
                 "o" => BuiltinClass.RunsSql,
                 "s" => BuiltinClass.Server,
+                "f" => BuiltinClass.Files,
+                "w" => BuiltinClass.Writes,
                 _ => BuiltinClass.Effects,
             };
             return words.Skip(1).Select(name => (Name: name, Kind: kind));

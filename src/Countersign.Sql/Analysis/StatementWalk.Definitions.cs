@@ -101,10 +101,10 @@ sealed partial class StatementWalk
             case "DropdbStmt": Add(SqlActions.Drop, names.Database(node.Text("dbname") ?? ""), "database"); return SqlStatementKind.Drop;
             case "AlterDatabaseStmt" or "AlterDatabaseRefreshCollStmt": Add(SqlActions.Alter, names.Database(node.Text("dbname") ?? ""), "database"); break;
             case "AlterDatabaseSetStmt":
-                CarriedSetting(node.Node("setstmt"), Add(SqlActions.Alter, names.Database(node.Text("dbname") ?? ""), "database"));
+                CarriedSetting(node.Node("setstmt"), Add(SqlActions.Configure, names.Database(node.Text("dbname") ?? ""), "database"));
                 break;
             case "CreateTableSpaceStmt" or "DropTableSpaceStmt" or "AlterTableSpaceOptionsStmt":
-                Add(SqlActions.Server, names.InDatabase(node.Text("tablespacename") ?? ""), "tablespace");
+                Add(SqlActions.Configure, names.InDatabase(node.Text("tablespacename") ?? ""), "tablespace");
                 if (node.Type == "DropTableSpaceStmt") Add(SqlActions.Drop, names.InDatabase(node.Text("tablespacename") ?? ""), "tablespace");
                 break;
             case "CreateExtensionStmt": opaque = true; Named(SqlActions.Create, node.Text("extname"), "extension"); break; // its script runs
@@ -391,7 +391,7 @@ sealed partial class StatementWalk
                 Add(SqlActions.Role, names.Role(old), "role");
                 Add(SqlActions.Role, names.Role(name), "role");
                 break;
-            case "OBJECT_TABLESPACE": Add(SqlActions.Server, names.InDatabase(old), "tablespace"); break;
+            case "OBJECT_TABLESPACE": Add(SqlActions.Configure, names.InDatabase(old), "tablespace"); break;
             default: Object(SqlActions.Alter, type, node.Node("object"), node.Node("relation"), static _ => { }); break;
         }
 
@@ -462,7 +462,7 @@ sealed partial class StatementWalk
     {
         var action = node.Type switch { "CreateSubscriptionStmt" => SqlActions.Create, "AlterSubscriptionStmt" => SqlActions.Alter, _ => SqlActions.Drop };
         Named(action, node.Text("subname"), "subscription");
-        Add(SqlActions.Server, names.Database(), "subscription");
+        Add(SqlActions.Configure, names.Database(), "subscription");
         if (node.Has("conninfo")) Masks.Add(new MaskRange(0, int.MaxValue));
     }
 

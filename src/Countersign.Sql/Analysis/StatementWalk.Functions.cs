@@ -66,10 +66,12 @@ sealed partial class StatementWalk
         }
     }
 
-    void AddCall(SqlName name, bool known)
+    /// <summary>A function that is not known to be harmless: what it does cannot be told.</summary>
+    void AddCall(SqlName name, bool known, string kind = "function")
     {
+        opaque = true;
         functions.Add(name.ToString());
-        var draft = Add(SqlActions.Call, names.InSchema(SqlResources.Function, name), "function");
+        var draft = Add(SqlActions.Opaque, names.InSchema(SqlResources.Function, name), kind);
         draft.Unresolved |= !known;
     }
 
@@ -84,9 +86,10 @@ sealed partial class StatementWalk
             case BuiltinClass.SetConfig: SetConfig(call); break;
             case BuiltinClass.Locks: Add(SqlActions.Lock, names.Database()); break;
             case BuiltinClass.Notifies: Add(SqlActions.Notify, names.Database()); break;
-            case BuiltinClass.Server: Add(SqlActions.Server, resource, "function"); break;
-            case BuiltinClass.RunsSql: AddOpaque(resource, "function"); break;
-            default: Add(SqlActions.Call, resource, "function"); break;
+            case BuiltinClass.Writes: Add(SqlActions.Call, resource, "function"); break;
+            case BuiltinClass.Server: Add(SqlActions.Configure, resource, "function"); break;
+            case BuiltinClass.Files: Add(SqlActions.ServerFile, resource, "function"); break;
+            default: AddOpaque(resource, "function"); break;
         }
     }
 
@@ -144,14 +147,11 @@ sealed partial class StatementWalk
             if (schema is null ? !names.IsOnPath(candidate.Name.Schema) : candidate.Name.Schema != schema) continue;
             any = true;
             if (candidate.IsHarmless) continue;
-            functions.Add(candidate.Name.ToString());
-            Add(SqlActions.Call, names.InSchema(SqlResources.Function, candidate.Name), "operator");
+            AddCall(candidate.Name, known: true, "operator");
         }
 
         if (schema is null || any) return;
-        var unknown = new SqlName(schema, name);
-        functions.Add(unknown.ToString());
-        Add(SqlActions.Call, names.InSchema(SqlResources.Function, unknown), "operator").Unresolved = true;
+        AddCall(new SqlName(schema, name), known: false, "operator");
     }
 
     /// <summary>A type: a cast to one runs its input function, its casts and its checks. Those of pg_catalog are harmless.</summary>

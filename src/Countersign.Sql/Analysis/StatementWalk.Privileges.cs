@@ -20,7 +20,7 @@ sealed partial class StatementWalk
                 foreach (var granted in node.List("granted_roles"))
                 {
                     if (granted?.Text("priv_name") is not { } role) continue;
-                    var draft = Add(SqlActions.Grant, names.Role(role), "role");
+                    var draft = Add(node.Flag("is_grant") ? SqlActions.Grant : SqlActions.Revoke, names.Role(role), "role");
                     draft.AddPrivilege("member");
                     foreach (var grantee in node.List("grantee_roles")) draft.AddGrantee(RoleName(grantee));
                 }
@@ -91,10 +91,11 @@ sealed partial class StatementWalk
     {
         var privileges = grant.List("privileges").Select(static p => (Name: p?.Text("priv_name") ?? "all", Columns: p?.Names("cols") ?? [])).ToArray();
         var type = grant.Text("objtype");
+        var action = grant.Flag("is_grant") ? SqlActions.Grant : SqlActions.Revoke;
         if (defaultSchemas is not null)
         {
-            if (defaultSchemas.Length == 0) Fill(Add(SqlActions.Grant, names.Database(), "default-privileges"));
-            foreach (var schema in defaultSchemas) Fill(Add(SqlActions.Grant, names.Schema(schema), "default-privileges"));
+            if (defaultSchemas.Length == 0) Fill(Add(action, names.Database(), "default-privileges"));
+            foreach (var schema in defaultSchemas) Fill(Add(action, names.Schema(schema), "default-privileges"));
             return;
         }
 
@@ -103,17 +104,17 @@ sealed partial class StatementWalk
             if (item is null) continue;
             if (grant.Text("targtype") == "ACL_TARGET_ALL_IN_SCHEMA")
             {
-                Fill(Add(SqlActions.Grant, names.Schema(item.Text("sval") ?? ""), KindName(type) + "s"));
+                Fill(Add(action, names.Schema(item.Text("sval") ?? ""), KindName(type) + "s"));
                 if (type is "OBJECT_TABLE" or "OBJECT_SEQUENCE")
-                    Everything(SqlActions.Grant, item.Text("sval") ?? "", Fill, r => r.Kind == SqlRelationKind.Sequence == (type == "OBJECT_SEQUENCE"));
+                    Everything(action, item.Text("sval") ?? "", Fill, r => r.Kind == SqlRelationKind.Sequence == (type == "OBJECT_SEQUENCE"));
             }
             else if (item.Type == "RangeVar")
             {
-                foreach (var candidate in names.Resolve(item.Text("schemaname"), item.Text("relname") ?? "")) Touch(SqlActions.Grant, candidate, false, Fill);
+                foreach (var candidate in names.Resolve(item.Text("schemaname"), item.Text("relname") ?? "")) Touch(action, candidate, false, Fill);
             }
             else
             {
-                Object(SqlActions.Grant, type, item, null, Fill);
+                Object(action, type, item, null, Fill);
             }
         }
 

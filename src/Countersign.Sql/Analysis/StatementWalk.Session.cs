@@ -109,11 +109,11 @@ sealed partial class StatementWalk
             case SettingClass.Identity:
                 if (value is null && !reset) Refuse(ReasonCodes.UnsafeSetting, $"the setting `{name}` must be given by a literal; use SET ROLE");
                 var role = reset || value is null or "none" && name == "role" ? null : value;
-                Add(SqlActions.Role, role is null ? names.Database() : names.Role(role), "role").AddSetting(name);
+                Add(SqlActions.SetRole, role is null ? names.Database() : names.Role(role), "role").AddSetting(name);
                 Consequences.Add(new SqlConsequence.ChangesRole(role));
                 return;
             case SettingClass.Server:
-                Add(SqlActions.Server, names.Database(), "setting").AddSetting(name);
+                Add(SqlActions.Configure, names.Database(), "setting").AddSetting(name);
                 break;
             default:
                 AddSession().AddSetting(name);
@@ -168,7 +168,7 @@ sealed partial class StatementWalk
 
     SqlStatementKind AlterSystem(PgNode node)
     {
-        CarriedSetting(node.Node("setstmt"), Add(SqlActions.Server, names.Database(), "setting"));
+        CarriedSetting(node.Node("setstmt"), Add(SqlActions.Configure, names.Database(), "setting"));
         return SqlStatementKind.Server;
     }
 

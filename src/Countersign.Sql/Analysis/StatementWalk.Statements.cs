@@ -24,7 +24,7 @@ sealed partial class StatementWalk
             case "TransactionStmt": return Transaction(node);
             case "VariableSetStmt": return Set(node);
             case "VariableShowStmt":
-                AddSession().AddSetting((node.Text("name") ?? "").ToLowerInvariant());
+                Add(SqlActions.Show, names.Database()).AddSetting((node.Text("name") ?? "").ToLowerInvariant());
                 return SqlStatementKind.Show;
             case "ConstraintsSetStmt": AddSession(); return SqlStatementKind.Set;
             case "DiscardStmt": return Discard(node);
@@ -54,7 +54,7 @@ sealed partial class StatementWalk
 
             case "DoStmt": AddOpaque(names.Database(), "block"); return SqlStatementKind.Do;
             case "CallStmt": return Call(node, place);
-            case "LoadStmt": Add(SqlActions.Server, names.Database(), "library"); return SqlStatementKind.Server;
+            case "LoadStmt": Add(SqlActions.ServerFile, names.Database(), "library"); return SqlStatementKind.Server;
             case "AlterSystemStmt": return AlterSystem(node);
             case "CheckPointStmt": Add(SqlActions.Maintain, names.Database()); return SqlStatementKind.Maintain;
             case "VacuumStmt": return Vacuum(node);
@@ -145,7 +145,6 @@ sealed partial class StatementWalk
             return SqlStatementKind.Call;
         }
 
-        opaque = true;
         var name = call.Names("funcname");
         if (name.Length > 0)
         {
@@ -202,7 +201,7 @@ sealed partial class StatementWalk
     SqlStatementKind Refresh(PgNode node)
     {
         if (node.Node("relation") is not { } range) return Unknown();
-        Maintain(range);
+        Touch(SqlActions.Refresh, range, static _ => { });
         foreach (var candidate in names.Resolve(range.Text("schemaname"), range.Text("relname") ?? ""))
         {
             // The view's query runs, functions included; what it reads stays in the view, whose classes are those of its tables.

@@ -181,7 +181,7 @@ sealed partial class StatementWalk
             }
             else
             {
-                foreach (var action in (ReadOnlySpan<string>)[SqlActions.Select, SqlActions.Export])
+                foreach (var action in (ReadOnlySpan<string>)[SqlActions.Select, SqlActions.CopyOut])
                 {
                     Touch(action, range, draft =>
                     {
@@ -196,10 +196,10 @@ sealed partial class StatementWalk
         {
             if (query.Type == "SelectStmt") Select(query, place.Ctes, null, passes: false, once: true, locking: false);
             else Statement(query, place);
-            // COPY … TO is an export whatever it reads and however little.
+            // COPY … TO lets data out, whatever it reads and however little.
             foreach (var read in effects.Drafts.Where(static d => d.Action == SqlActions.Select).ToArray())
             {
-                var export = effects.Add(SqlActions.Export, read.Resource, read.ObjectKind);
+                var export = effects.Add(SqlActions.CopyOut, read.Resource, read.ObjectKind);
                 export.Where &= read.Where;
                 export.Unbounded |= read.Unbounded;
                 export.MergeLimit(read.Limit);
@@ -209,7 +209,7 @@ sealed partial class StatementWalk
 
         Walk(copy.Node("whereClause"), place);
         WalkAll(copy.List("options"), place);
-        if (program || file is not null) Add(SqlActions.Server, names.Database(), program ? "program" : "file");
+        if (program || file is not null) Add(SqlActions.ServerFile, names.Database(), program ? "program" : "file");
         else Refuse(ReasonCodes.NotSupported, isFrom ? "COPY FROM STDIN is not supported yet; use INSERT" : "COPY TO STDOUT is not supported yet; use SELECT");
         return isFrom ? SqlStatementKind.CopyIn : SqlStatementKind.CopyOut;
     }

@@ -43,7 +43,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
     }
 
     /// <summary>The effects, with the facts that hold for the whole statement.</summary>
-    public IReadOnlyList<Effect> Effects(int statements)
+    public IReadOnlyList<Effect> Effects(string statement, int statements)
     {
         if (effects.IsOverflowing) Refuse(ReasonCodes.TooLarge, $"the statement has more than {limits.Effects} effects; split it");
         var calls = FactValue.Of(functions);
@@ -51,17 +51,18 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
         {
             var facts = new Dictionary<string, FactValue>(16, StringComparer.Ordinal)
             {
+                [SqlFacts.Statement] = statement,
                 [SqlFacts.Where] = draft.Where,
                 [SqlFacts.Unbounded] = draft.Unbounded,
                 [SqlFacts.Columns] = FactValue.Of(draft.Columns ?? []),
                 [SqlFacts.Functions] = calls,
                 [SqlFacts.Opaque] = opaque || draft.Opaque,
                 [SqlFacts.Explain] = explain,
-                [SqlFacts.ModifyingCte] = modifyingCte,
+                [SqlFacts.Cte] = modifyingCte,
                 [SqlFacts.Triggers] = draft.Triggers,
                 [SqlFacts.Unresolved] = draft.Unresolved,
                 [SqlFacts.Locking] = draft.Locking,
-                [SqlFacts.Temp] = draft.Temp,
+                [SqlFacts.Temporary] = draft.Temp,
                 [SqlFacts.Statements] = (long)statements,
             };
             if (draft.Limit is { } limit) facts[SqlFacts.Limit] = limit;
@@ -123,11 +124,11 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
     {
         if (!seen.Add(candidate.Name)) return;
         var isWrite = action is SqlActions.Insert or SqlActions.Update or SqlActions.Delete or SqlActions.CopyIn or SqlActions.Truncate;
-        if (planOnly && (isWrite || action == SqlActions.Lock)) (action, isWrite) = (SqlActions.Select, false);
+        if (planOnly && (isWrite || action is SqlActions.Lock or SqlActions.Select)) (action, isWrite) = (explain ? SqlActions.Explain : SqlActions.Select, false);
 
         var resource = names.Relation(candidate, out var guarded);
         var draft = effects.Add(action, resource, part ?? Names.KindOf(candidate.Relation));
-        var isData = isWrite || action is SqlActions.Select or SqlActions.Export or SqlActions.Lock;
+        var isData = isWrite || action is SqlActions.Select or SqlActions.Explain or SqlActions.Export or SqlActions.CopyOut or SqlActions.Lock;
         if (!isData || action == SqlActions.Truncate) draft.Where = false;
         draft.Unresolved |= candidate.IsUnresolved;
         draft.Temp |= candidate.IsTemporary;

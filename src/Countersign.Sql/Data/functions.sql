@@ -1,7 +1,8 @@
 -- Makes functions.txt: the functions of pg_catalog, each with its class. Run it with `psql -XAt -F ' '` on each supported server; a name
 -- takes the stricter class of two. A function that is in no server's pg_catalog, or in none that this was run on, is not known harmless.
 --   h harmless: stable or immutable, or listed here    a aggregate that answers one value    c aggregate that collects its input
---   l takes a lock    n notifies    g set_config    o runs SQL that it is given    s server, files, replication, other sessions
+--   l takes a lock    n notifies    g set_config    o runs SQL that it is given    w a known write: sequences, large objects, waiting
+--   f files of the server's host    s the server: settings, WAL, replication, other sessions
 --   x anything else: volatile, or an effect outside the row that it returns
 select proname,
   case
@@ -11,9 +12,11 @@ select proname,
     -- these run SQL text, a cursor, or read whole tables by name (several are declared stable)
     when bool_or(proname ~ '^(query|cursor|table|schema|database)_to_xml' or proname in ('ts_stat', 'ts_rewrite')) then 'o'
     when bool_or(proname in ('lo_import', 'lo_export')
-      or proname ~ '^pg_(read_|ls_|stat_file$|file_|stat_reset|terminate_|cancel_|reload_conf|rotate_|switch_|create_|drop_|copy_|promote|wal_replay_|backup_|start_|stop_|replication_|logical_|sync_|log_|import_|export_|clear_|restore_|hba_file|ident_file|show_all_file|current_logfile|nextoid)'
+      or proname ~ '^pg_(read_|ls_|stat_file$|file_|hba_file|ident_file|show_all_file|current_logfile)') then 'f'
+    when bool_or(proname ~ '^pg_(stat_reset|terminate_|cancel_|reload_conf|rotate_|switch_|create_|drop_|copy_|promote|wal_replay_|backup_|start_|stop_|replication_|logical_|sync_|log_|import_|export_|clear_|restore_|nextoid)'
       -- what other sessions run, and connection strings of standbys
       or proname in ('pg_stat_get_activity', 'pg_stat_get_backend_activity', 'pg_stat_get_wal_senders', 'pg_stat_get_wal_receiver')) then 's'
+    when bool_or(proname in ('nextval', 'setval', 'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'loread', 'lowrite') or proname ~ '^lo_') then 'w'
     when bool_or(proname ~ '^binary_upgrade_' or proname ~ '_validator$' or proname ~ '_handler$'
       -- these call the input function of any type that text names, a domain's checks included
       or proname in ('pg_input_is_valid', 'pg_input_error_info')) then 'x'
