@@ -68,5 +68,9 @@ public static class SqlVocabulary
         ["privileges"] = typeof(FactValue.Set),
         ["grantees"] = typeof(FactValue.Set),
         ["settings"] = typeof(FactValue.Set),
+        ["triggers"] = typeof(FactValue.Flag),
+        ["unresolved"] = typeof(FactValue.Flag),
+        ["locking"] = typeof(FactValue.Flag),
+        ["statements"] = typeof(FactValue.Number),
     }.ToFrozenDictionary(StringComparer.Ordinal);
 }

@@ -1,10 +1,7 @@
-using System.Collections.Frozen;
-using Countersign.Core;
-
 namespace Countersign.Sql;
 
 /// <summary>
-/// The Cedar actions of SQL and the verb group of each. The policy schema that ships declares exactly these (a test keeps the two equal).
+/// The Cedar actions of SQL: the words of <see cref="Core.SqlVocabulary"/>, which has the verb group of each (a test keeps the two equal).
 /// </summary>
 public static class SqlActions
 {
@@ -82,38 +79,6 @@ public static class SqlActions
 
     /// <summary>What it does cannot be known from the text: DO, CALL, functions not known to be harmless, user triggers and rules, unknown statements.</summary>
     public const string Opaque = "sql:opaque";
-
-    /// <summary>Each action with its verb.</summary>
-    public static FrozenDictionary<string, Verb> All { get; } = new Dictionary<string, Verb>(StringComparer.Ordinal)
-    {
-        [Select] = Verb.Read,
-        [Explain] = Verb.Read,
-        [Show] = Verb.Read,
-        [Session] = Verb.Read,
-        [Export] = Verb.Export,
-        [CopyOut] = Verb.Export,
-        [Insert] = Verb.Write,
-        [Update] = Verb.Write,
-        [Delete] = Verb.Write,
-        [CopyIn] = Verb.Write,
-        [Lock] = Verb.Write,
-        [Refresh] = Verb.Write,
-        [Call] = Verb.Write,
-        [Notify] = Verb.Write,
-        [CreateTemporary] = Verb.Write,
-        [Drop] = Verb.Destroy,
-        [Truncate] = Verb.Destroy,
-        [Create] = Verb.Administer,
-        [Alter] = Verb.Administer,
-        [Grant] = Verb.Administer,
-        [Revoke] = Verb.Administer,
-        [Role] = Verb.Administer,
-        [SetRole] = Verb.Administer,
-        [Maintain] = Verb.Administer,
-        [Configure] = Verb.Administer,
-        [ServerFile] = Verb.Administer,
-        [Opaque] = Verb.Administer,
-    }.ToFrozenDictionary(StringComparer.Ordinal);
 }
 
 /// <summary>The Cedar entity types of SQL resources.</summary>
@@ -135,7 +100,11 @@ public static class SqlResources
     public const string Object = "SqlObject";
 }
 
-/// <summary>The facts that effects carry: the context attributes of the policy schema.</summary>
+/// <summary>
+/// The facts that effects carry, of <see cref="Core.SqlVocabulary"/>. Bools and sets are always there, so that a policy may ask for either
+/// value; <c>limit</c>, <c>object</c>, <c>cascade</c>, <c>privileges</c>, <c>grantees</c> and <c>settings</c> only where they mean something.
+/// <c>in_transaction</c> is the gateway's to add.
+/// </summary>
 public static class SqlFacts
 {
     /// <summary>String. The kind of statement in capitals: <c>SELECT</c>, <c>UPDATE</c>, <c>BEGIN</c>, <c>CREATE</c>, ….</summary>
@@ -194,28 +163,4 @@ public static class SqlFacts
 
     /// <summary>Set of String. Settings that are changed or shown, in lower case.</summary>
     public const string Settings = "settings";
-
-    /// <summary>Each fact with the Cedar type of its attribute.</summary>
-    public static FrozenDictionary<string, string> All { get; } = new Dictionary<string, string>(StringComparer.Ordinal)
-    {
-        [Statement] = "String",
-        [Where] = "Bool",
-        [Unbounded] = "Bool",
-        [Columns] = "Set<String>",
-        [Functions] = "Set<String>",
-        [Opaque] = "Bool",
-        [Explain] = "Bool",
-        [Cte] = "Bool",
-        [Triggers] = "Bool",
-        [Unresolved] = "Bool",
-        [Limit] = "Long",
-        [Locking] = "Bool",
-        [Temporary] = "Bool",
-        [Statements] = "Long",
-        [Object] = "String",
-        [Cascade] = "Bool",
-        [Privileges] = "Set<String>",
-        [Grantees] = "Set<String>",
-        [Settings] = "Set<String>",
-    }.ToFrozenDictionary(StringComparer.Ordinal);
 }

@@ -71,7 +71,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
             if (draft.Privileges is { } privileges) facts[SqlFacts.Privileges] = FactValue.Of(privileges);
             if (draft.Grantees is { } grantees) facts[SqlFacts.Grantees] = FactValue.Of(grantees);
             if (draft.Settings is { } settings) facts[SqlFacts.Settings] = FactValue.Of(settings);
-            return new Effect(SqlActions.All[draft.Action], draft.Action, draft.Resource) { Facts = facts };
+            return new Effect(SqlVocabulary.Actions[draft.Action], draft.Action, draft.Resource) { Facts = facts };
         }).ToArray();
     }
 
