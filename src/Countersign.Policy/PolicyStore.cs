@@ -99,6 +99,11 @@ public sealed class PolicyStore : IDisposable
         }
     }
 
+    /// <summary>Why an action is decided as it is under the revision in force. For people: it asks about every part of every policy.</summary>
+    /// <exception cref="CedarUnavailableException">The policy guest gave no answer.</exception>
+    public ValueTask<PolicyExplanation> ExplainAsync(GatewayAction action, DecisionContext context, CancellationToken cancellation = default) =>
+        Explainer.ExplainAsync(current, action, context, cancellation);
+
     /// <summary>Reads the folder again and swaps when it loads and differs; on any error the revision in force stays.</summary>
     public PolicyLoad Reload() => Swap(PolicySnapshot.Read(Folder, options.Folder));
 
