@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Countersign.Policy.Loading;
 using Countersign.Sandbox;
 
 namespace Countersign.Policy.Cedar;
@@ -38,6 +39,9 @@ public sealed class CedarRuntime : IDisposable
         using var version = Ask("getCedarVersion", g => g.Version());
         Version = version.RootElement.GetString()!;
         Schema = RequestSchema.Read(this);
+        var (approve, faults) = PolicyLoader.Load(this, PolicySnapshot.Of([("countersign:approve.cedar", Shipped.Approve)]));
+        if (faults.Count > 0) throw new InvalidOperationException("the shipped approve policy does not load: " + string.Join("; ", faults));
+        ShippedApprove = approve;
     }
 
     /// <summary>Version of Cedar's engine, as it says itself.</summary>
@@ -46,6 +50,7 @@ public sealed class CedarRuntime : IDisposable
     internal CedarLimits Limits { get; }
     internal GuestModule Module { get; }
     internal RequestSchema Schema { get; }
+    internal IReadOnlyList<LoadedPolicy> ShippedApprove { get; }
 
     internal JsonDocument Invoke<T>(string export, T argument)
     {

@@ -125,8 +125,8 @@ public sealed class AnnotationTests(World world)
             "b.cedar:1:64 validation",
             "b.cedar:3:1 id",
             "b.cedar:3:1 validation",   // it can never apply
-            "b.cedar:4:29 validation",  // for there is no such action
-            "c.cedar:1:53 syntax",
+            "b.cedar:4:30 validation",  // for there is no such action
+            "c.cedar:1:52 syntax",
             "d/e.cedar:1:1 template",
             "f.cedar:2:1 id",
         ], told);
