@@ -31,7 +31,11 @@ sealed class PolicyTestFile
     public static IReadOnlyList<PolicyTest> Read(string text)
     {
         var stream = new YamlStream();
-        stream.Load(new StringReader(text));
+        try { stream.Load(new StringReader(text)); }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException) // what YamlDotNet throws for some texts that are not YAML
+        {
+            throw new TestFileException($"the file is not YAML: {e.Message}", new Mark(0, 1, 1));
+        }
         if (stream.Documents.Count != 1) throw new TestFileException("the file must hold one YAML document", new Mark(0, 1, 1));
         var file = new PolicyTestFile();
         file.Read(new YamlReader(stream.Documents[0].RootNode));
