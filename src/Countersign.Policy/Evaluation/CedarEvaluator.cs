@@ -115,8 +115,19 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
         var result = lease.Call(g => g.Authorize(call));
         if (!result.IsOk)
             return (null, PolicyAnswer.Refused(result.Outcome == GuestOutcome.Drained ? Drained : ReasonCodes.PolicyUnavailable, Say(result.Outcome)));
-        using var json = JsonDocument.Parse(result.Value!);
-        var root = json.RootElement;
+        try
+        {
+            using var json = JsonDocument.Parse(result.Value!);
+            return Read(json.RootElement);
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            return (null, PolicyAnswer.Refused(ReasonCodes.PolicyUnavailable, "the policy guest's answer cannot be read"));
+        }
+    }
+
+    (CedarAnswer? Answer, PolicyAnswer? Failure) Read(JsonElement root)
+    {
         if (root.GetProperty("type").GetString() != "success")
             return (null, PolicyAnswer.Refused(ReasonCodes.PolicyError, [.. CedarError.ReadAll(root).Select(e => e.Message)]));
 

@@ -11,8 +11,11 @@ namespace Countersign.Policy.Evaluation;
 /// </summary>
 static class RequestKey
 {
-    /// <summary>Longest key, in characters. 4,096: ordinary ones have some hundred; what an agent can blow up is not worth keeping.</summary>
-    public const int Longest = 4_096;
+    /// <summary>
+    /// Longest key, in characters. 1,024: ordinary ones have some hundred, and a full cache of the longest is 40 MB, however an agent
+    /// blows up what policies read of it.
+    /// </summary>
+    public const int Longest = 1_024;
 
     /// <summary>The key, or null when the request must not be cached.</summary>
     public static string? Of(PolicyRequest request, Mentions mentions)
