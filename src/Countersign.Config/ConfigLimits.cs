@@ -42,17 +42,20 @@ internal static class ConfigLimits
     /// <summary>More than a person reads at a sitting: fatigue approves (P37).</summary>
     public static readonly NumberLimit PendingPerAgent = new(20, 1, 1000);
 
-    /// <summary>Twice PostgreSQL's own default of 100, for connections that are held open and idle.</summary>
-    public static readonly NumberLimit Connections = new(200, 1, 10_000);
+    /// <summary>Ten times PostgreSQL's own default of 100: a gateway that holds has many that wait, and each costs it some tens of KiB.</summary>
+    public static readonly NumberLimit Connections = new(1000, 1, 10_000);
 
     /// <summary>One agent's pool must leave room for the others.</summary>
-    public static readonly NumberLimit ConnectionsPerAgent = new(50, 1, 10_000);
+    public static readonly NumberLimit ConnectionsPerAgent = new(100, 1, 10_000);
 
-    /// <summary>Far above any statement a person can judge; below what hurts when every connection sends one.</summary>
-    public static readonly NumberLimit MessageBytes = new(1024 * 1024, 1024, 64 * 1024 * 1024);
+    /// <summary>
+    /// Far above any statement a person can judge. At most 4 MiB: bodies of the journal end at 16 MiB, and hold a payload as
+    /// hex beside its readable form.
+    /// </summary>
+    public static readonly NumberLimit MessageBytes = new(1024 * 1024, 1024, 4 * 1024 * 1024);
 
     /// <summary>What waits behind a held message is kept, never streamed unseen (P9); a driver's batch fits.</summary>
-    public static readonly NumberLimit HeldBytes = new(1024 * 1024, 1024, 64 * 1024 * 1024);
+    public static readonly NumberLimit HeldBytes = new(1024 * 1024, 1024, 16 * 1024 * 1024);
 
     /// <summary>A read of classified rows up to this many is a read; beyond, or unbounded, an export (DESIGN §4).</summary>
     public static readonly NumberLimit BoundedRows = new(100, 1, 1_000_000);

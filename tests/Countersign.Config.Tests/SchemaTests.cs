@@ -84,6 +84,21 @@ public sealed class SchemaTests
         Assert.Equal(left, all.Except(used));
     }
 
+    [Theory]
+    [InlineData("samples/shop/countersign.yaml")]
+    public void Sample_configuration_loads(string path)
+    {
+        var result = ConfigFile.Load(Path.Combine(Root(), path), static _ => "x");
+        Assert.True(result.TryGet(out _), string.Join('\n', result.Errors));
+    }
+
+    private static string Root()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder!.FullName, "Countersign.slnx"))) folder = folder.Parent;
+        return folder.FullName;
+    }
+
     private static void Collect(Shape shape, string path, SortedSet<string> keys)
     {
         switch (shape)
