@@ -55,7 +55,7 @@ public sealed record SqlRelation(SqlName Name, SqlRelationKind Kind)
     /// <summary>For views and materialized views: the relations that its query reads, directly.</summary>
     public IReadOnlyList<SqlName> Reads { get; init; } = [];
 
-    /// <summary>For views: functions that its query calls and that are not of pg_catalog, or are not harmless there.</summary>
+    /// <summary>For views and materialized views: functions that its query calls, operators' included. Harmless ones may be among them.</summary>
     public IReadOnlyList<SqlName> Calls { get; init; } = [];
 
     /// <summary>Whether it has triggers that are not internal (those of foreign keys are).</summary>

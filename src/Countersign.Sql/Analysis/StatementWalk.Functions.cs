@@ -75,6 +75,13 @@ sealed partial class StatementWalk
         draft.Unresolved |= !known;
     }
 
+    /// <summary>A function that a view calls: known by its schema and name, operators' functions included.</summary>
+    void ViewCall(SqlName name)
+    {
+        if (name.Schema == "pg_catalog") Builtin(Builtins.Function(name.Name), name.Name, null);
+        else FunctionName([name.Schema, name.Name], null, default);
+    }
+
     void Builtin(BuiltinClass kind, string function, PgNode? call)
     {
         if (kind is BuiltinClass.Harmless or BuiltinClass.ScalarAggregate or BuiltinClass.CollectingAggregate) return;
@@ -83,7 +90,7 @@ sealed partial class StatementWalk
         functions.Add(name.ToString());
         switch (kind)
         {
-            case BuiltinClass.SetConfig: SetConfig(call); break;
+            case BuiltinClass.SetConfig: SetConfig(call); break; // without a call (in a view) it is refused
             case BuiltinClass.Locks: Add(SqlActions.Lock, names.Database()); break;
             case BuiltinClass.Notifies: Add(SqlActions.Notify, names.Database()); break;
             case BuiltinClass.Writes: Add(SqlActions.Call, resource, "function"); break;
@@ -161,7 +168,17 @@ sealed partial class StatementWalk
         var name = type.Names("names");
         if (name.Length == 0) return;
         var (schema, last) = (name.Length > 1 ? name[^2] : null, name[^1]);
-        if (schema is "pg_catalog" or "information_schema") return;
+        if (schema is "pg_catalog" or "information_schema")
+        {
+            // Harmless, unless a user's cast leads to it.
+            foreach (var target in catalog.Types(last))
+            {
+                if (target.Name.Schema == schema && target.MayRunCode) AddOpaque(names.InSchema(SqlResources.Object, target.Name), "type");
+            }
+
+            return;
+        }
+
         if (last.StartsWith('_') && catalog.Types(last).Length == 0) last = last[1..]; // an array type by its internal name
 
         var (any, risky) = (false, false);

@@ -206,7 +206,7 @@ sealed partial class StatementWalk
         {
             // The view's query runs, functions included; what it reads stays in the view, whose classes are those of its tables.
             if (candidate.Relation is null) opaque = true;
-            foreach (var called in candidate.Relation?.Calls ?? []) AddCall(called, known: true);
+            foreach (var called in candidate.Relation?.Calls ?? []) ViewCall(called);
             foreach (var read in candidate.Relation?.Reads ?? [])
             {
                 Touch(SqlActions.Select, new Names.Candidate(read, catalog.Relation(read), false), true, static draft =>

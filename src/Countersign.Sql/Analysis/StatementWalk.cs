@@ -151,7 +151,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
         // What is done to a view's rows is done to its tables'; what is done to its definition is not.
         if (isData && relation.Kind == SqlRelationKind.View)
         {
-            foreach (var called in relation.Calls) AddCall(called, known: true);
+            foreach (var called in relation.Calls) ViewCall(called);
             foreach (var read in relation.Reads) Touch(action, new Names.Candidate(read, catalog.Relation(read), false), true, fill, null, seen, depth + 1, part);
         }
 
