@@ -9,11 +9,11 @@ internal static class AgentEndpoints
     public static void Map(IEndpointRouteBuilder api)
     {
         var agents = api.MapGroup("/agents").AddEndpointFilter<AdminsOnly>().WithTags("agents");
-        agents.MapGet("", static (AgentRegistry registry) => Results.Json(new AgentList(registry.List().Select(View).ToArray()), ApiJson.Default.AgentList)).WithSummary("All agents; never their keys");
-        agents.MapPost("", AddAsync).WithSummary("Add an agent; its key is in this answer and nowhere else");
-        agents.MapPost("/{name}/keys", AddKeyAsync).WithSummary("Issue a further key; older ones stay valid until revoked");
-        agents.MapDelete("/{name}/keys/{keyId}", static (HttpContext http, AgentRegistry registry, string name, string keyId) => RevokeAsync(http, registry, name, keyId)).WithSummary("Revoke one key");
-        agents.MapDelete("/{name}", static (HttpContext http, AgentRegistry registry, string name) => RevokeAsync(http, registry, name, null)).WithSummary("Revoke an agent with all its keys");
+        agents.MapGet("", static (AgentRegistry registry) => Results.Json(new AgentList(registry.List().Select(View).ToArray()), ApiJson.Default.AgentList)).Produces<AgentList>().WithSummary("All agents; never their keys");
+        agents.MapPost("", AddAsync).Produces<AgentChanged>(201).WithSummary("Add an agent; its key is in this answer and nowhere else");
+        agents.MapPost("/{name}/keys", AddKeyAsync).Produces<AgentChanged>(201).WithSummary("Issue a further key; older ones stay valid until revoked");
+        agents.MapDelete("/{name}/keys/{keyId}", static (HttpContext http, AgentRegistry registry, string name, string keyId) => RevokeAsync(http, registry, name, keyId)).Produces<AgentChanged>().WithSummary("Revoke one key");
+        agents.MapDelete("/{name}", static (HttpContext http, AgentRegistry registry, string name) => RevokeAsync(http, registry, name, null)).Produces<AgentChanged>().WithSummary("Revoke an agent with all its keys");
     }
 
     private static async Task<IResult> AddAsync(HttpContext http, AgentRegistry registry, ConnectionStrings connections, AgentAdd body) =>

@@ -180,6 +180,8 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(JournalLine))]
 [JsonSerializable(typeof(JournalVerdict))]
 [JsonSerializable(typeof(PolicyView))]
+[JsonSerializable(typeof(ExplainRequest))]
+[JsonSerializable(typeof(ExplainView))]
 [JsonSerializable(typeof(HealthView))]
 [JsonSerializable(typeof(Problem))]
 internal sealed partial class ApiJson : JsonSerializerContext;

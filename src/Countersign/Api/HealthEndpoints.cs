@@ -8,9 +8,9 @@ internal static class HealthEndpoints
     public static void Map(IEndpointRouteBuilder app)
     {
         app.MapGet("/healthz", static () => Results.Json(new HealthView("ok", new Dictionary<string, string>()), ApiJson.Default.HealthView))
-            .WithMetadata(AnswersAnybody.Instance).WithTags("health").WithSummary("The process answers");
+            .Produces<HealthView>().WithMetadata(AnswersAnybody.Instance).WithTags("health").WithSummary("The process answers");
         app.MapGet("/readyz", Ready)
-            .WithMetadata(AnswersAnybody.Instance).WithTags("health").WithSummary("Actions can be decided and recorded");
+            .Produces<HealthView>().WithMetadata(AnswersAnybody.Instance).WithTags("health").WithSummary("Actions can be decided and recorded");
     }
 
     /// <summary>Says which part is not ready, and not why: details are for the log.</summary>

@@ -15,10 +15,10 @@ internal static class LoginEndpoints
     public static void Map(IEndpointRouteBuilder api)
     {
         var login = api.MapGroup("/login").WithMetadata(AnswersAnybody.Instance).RequireRateLimiting(RateLimit).WithTags("login");
-        login.MapPost("/begin", Begin).WithSummary("Have the terminal of `serve` show a one-time code for a user");
-        login.MapPost("/complete", CompleteAsync).WithSummary("Trade the code for a session");
-        api.MapPost("/logout", LogoutAsync).WithTags("login").WithSummary("End this session");
-        api.MapGet("/me", static (HttpContext http) => Ok(SignedIn.Of(http))).WithTags("login").WithSummary("Who I am here");
+        login.MapPost("/begin", Begin).Produces<LoginBegun>().WithSummary("Have the terminal of `serve` show a one-time code for a user");
+        login.MapPost("/complete", CompleteAsync).Produces<Session>().WithSummary("Trade the code for a session");
+        api.MapPost("/logout", LogoutAsync).Produces(204).WithTags("login").WithSummary("End this session");
+        api.MapGet("/me", static (HttpContext http) => Ok(SignedIn.Of(http))).Produces<Me>().WithTags("login").WithSummary("Who I am here");
     }
 
     private static IResult Begin(LoginBegin body, HumanSessions sessions, LoginTerminal terminal, LoginLimits limits) =>

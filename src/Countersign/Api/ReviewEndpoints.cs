@@ -19,11 +19,11 @@ internal static class ReviewEndpoints
     public static void Map(IEndpointRouteBuilder api)
     {
         var reviews = api.MapGroup("/reviews").WithTags("reviews");
-        reviews.MapGet("", List).WithSummary("Reviews that I may see: `state=open` (default) or `closed`");
-        reviews.MapGet("/stream", Stream).WithSummary("Each change of a review that I may see, as server-sent events");
-        reviews.MapGet("/{id}", Get).WithSummary("The whole card");
-        reviews.MapPost("/{id}/statements", Draft).WithSummary("The statement that my answer would commit to");
-        reviews.MapPost("/{id}/answers", AnswerAsync).WithMetadata(new RequestSizeLimitAttribute(MaxAnswerBytes)).WithSummary("Answer with a statement, unchanged");
+        reviews.MapGet("", List).Produces<ReviewList>().WithSummary("Reviews that I may see: `state=open` (default) or `closed`");
+        reviews.MapGet("/stream", Stream).Produces<ReviewCard>(contentType: "text/event-stream").WithSummary("Each change of a review that I may see, as server-sent events");
+        reviews.MapGet("/{id}", Get).Produces<ReviewCard>().WithSummary("The whole card");
+        reviews.MapPost("/{id}/statements", Draft).Produces<StatementDraft>().WithSummary("The statement that my answer would commit to");
+        reviews.MapPost("/{id}/answers", AnswerAsync).Produces<AnswerDone>().WithMetadata(new RequestSizeLimitAttribute(MaxAnswerBytes)).WithSummary("Answer with a statement, unchanged");
     }
 
     private static IResult List(HttpContext http, ReviewDesk desk, string? state)

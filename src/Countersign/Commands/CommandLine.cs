@@ -18,6 +18,13 @@ internal static class CommandLine
     {
         var root = Root();
         var parsed = root.Parse(args);
+        if (parsed.CommandResult.Command is { Action: null, Subcommands.Count: > 0 } group && parsed.UnmatchedTokens.Count == 0 && parsed.Action is not HelpWithExamples)
+        {
+            // Nothing was asked for: what could be.
+            await root.Parse([.. args, "--help"]).InvokeAsync().ConfigureAwait(false);
+            return group is RootCommand && args.Length == 0 ? Exit.Done : Exit.Usage;
+        }
+
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction or null)
         {
             foreach (var error in parsed.Errors) await Console.Error.WriteLineAsync($"countersign: {Lower(error.Message)}").ConfigureAwait(false);

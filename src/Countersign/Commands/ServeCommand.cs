@@ -18,9 +18,11 @@ internal static class ServeCommand
     }
 
     /// <summary>The configuration, or a failure with everything that is wrong with it.</summary>
-    public static CountersignConfig Load(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="environment">Looks environment variables up; null for the process's own.</param>
+    public static CountersignConfig Load(string path, Func<string, string?>? environment = null)
     {
-        var result = ConfigFile.Load(path, Environment.GetEnvironmentVariable);
+        var result = ConfigFile.Load(path, environment ?? Environment.GetEnvironmentVariable);
         return result.TryGet(out var config)
             ? config
             : throw new StartFailure(Exit.Usage, result.Errors.Select(e => $"{VisibleText.Of(path, multiline: false)}:{e}").ToArray());

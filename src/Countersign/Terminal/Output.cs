@@ -12,7 +12,17 @@ internal sealed class Output(bool json)
     public bool Json { get; } = json;
 
     /// <summary>For people, on standard output.</summary>
-    public IAnsiConsole Console { get; } = AnsiConsole.Console;
+    public IAnsiConsole Console { get; } = Create();
+
+    /// <summary>Columns when standard output is no terminal: a file or a pipe does not wrap, so lines are long and still readable.</summary>
+    private const int RedirectedWidth = 140;
+
+    private static IAnsiConsole Create()
+    {
+        var console = AnsiConsole.Console;
+        if (System.Console.IsOutputRedirected) console.Profile.Width = RedirectedWidth;
+        return console;
+    }
 
     /// <summary>Writes one JSON value as one line.</summary>
     public static void Value<T>(T value, JsonTypeInfo<T> type)

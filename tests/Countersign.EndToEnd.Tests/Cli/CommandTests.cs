@@ -1,0 +1,207 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Countersign.Core;
+using Countersign.EndToEnd.Tests.Api;
+using Countersign.Gateway;
+using Countersign.Reviews;
+
+namespace Countersign.EndToEnd.Tests.Cli;
+
+/// <summary>The commands as a person runs them: a process each, against a gateway that really serves.</summary>
+public sealed class CommandTests
+{
+    [Fact]
+    public async Task A_person_signs_in_sees_approves_and_signs_out()
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var home = new Home(host);
+        var (agent, _) = await host.AddAgentAsync();
+        var held = await host.HoldAsync(host.UpdateCustomer(agent));
+
+        Assert.Equal(1, (await home.RunAsync("review", "list")).Exit); // not signed in
+        await home.SignInAsync("mira");
+        Assert.Contains(held.Review.Id.Value, (await home.RunAsync("review", "list")).Output, StringComparison.Ordinal);
+        var shown = (await home.RunAsync("review", "show", held.Review.Id.Value)).Output;
+        Assert.Contains("UPDATE customers SET email = 'ada@example.org' WHERE id = 42", shown, StringComparison.Ordinal);
+        Assert.Contains("customer-changes-need-a-lead", shown, StringComparison.Ordinal);
+
+        Assert.Equal(2, (await home.RunAsync("review", "approve", held.Review.Id.Value)).Exit); // nobody to ask, and no --yes
+        var approved = await home.RunAsync("review", "approve", held.Review.Id.Value, "--yes", "--json");
+        Assert.Equal(0, approved.Exit);
+        Assert.Equal("approved", JsonElement.Parse(approved.Output).GetProperty("reason").GetString());
+        await Assert.IsType<Ruling.Forward>(await held.Ruling).Passage.CompleteAsync(OutcomeStatus.Done, 1, 0, null);
+        Assert.Equal("cli", Assert.Single(host.Desk.Find(held.Review.Id)!.Answers).Channel);
+
+        var again = await home.RunAsync("review", "approve", held.Review.Id.Value, "--yes");
+        Assert.Equal(3, again.Exit);
+        Assert.Contains("review-closed", again.Error, StringComparison.Ordinal);
+        Assert.Equal(0, (await home.RunAsync("logout")).Exit);
+        Assert.Equal(1, (await home.RunAsync("review", "list")).Exit);
+    }
+
+    [Fact]
+    public async Task The_owner_of_the_agent_is_refused_with_exit_3_and_the_reason()
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var home = new Home(host);
+        var (agent, _) = await host.AddAgentAsync();
+        var held = await host.HoldAsync(host.UpdateCustomer(agent));
+        await home.SignInAsync("alice");
+        var refused = await home.RunAsync("review", "approve", held.Review.Id.Value, "--yes", "--json");
+        Assert.Equal(3, refused.Exit);
+        Assert.Equal(ReasonCodes.SelfApproval, JsonElement.Parse(refused.Output).GetProperty("reason").GetString());
+        Assert.Equal(0, (await home.RunAsync("review", "deny", held.Review.Id.Value, "--yes")).Exit);
+        Assert.Equal(ReviewState.Denied, host.Desk.Find(held.Review.Id)!.State);
+    }
+
+    [Fact]
+    public async Task P35_A_session_file_that_others_can_read_is_refused()
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var home = new Home(host);
+        await home.SignInAsync("mira");
+        var file = Path.Combine(home.Folder, "countersign", "sessions.json");
+        if (!OperatingSystem.IsWindows())
+        {
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
+            File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.OtherRead);
+        }
+
+        var refused = await home.RunAsync("review", "list");
+        Assert.Equal(1, refused.Exit);
+        Assert.Contains("chmod 600", refused.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Serve_says_every_error_of_its_config_at_once_and_no_secret_or_stack()
+    {
+        var folder = ApiHost.NewFolder();
+        try
+        {
+            ApiHost.WriteShop(folder, static yaml => yaml.Replace("kind: postgres", "kind: oracle", StringComparison.Ordinal).Replace("users:", "usres:", StringComparison.Ordinal));
+            var said = await RunAsync(folder, ["serve", "--config", Path.Combine(folder, "countersign.yaml")], []);
+            Assert.Equal(2, said.Exit);
+            Assert.Contains("usres", said.Error, StringComparison.Ordinal);
+            Assert.Contains("oracle", said.Error, StringComparison.Ordinal);
+            Assert.Contains("SHOP_PASSWORD", said.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("   at ", said.Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task Serve_is_ready_answers_and_stops_when_told()
+    {
+        var folder = ApiHost.NewFolder();
+        try
+        {
+            ApiHost.WriteShop(folder);
+            Directory.CreateDirectory(Path.Combine(folder, "data"));
+            if (Directory.Exists(ApiHost.SharedCache))
+            {
+                using var copy = Process.Start("cp", ["-a", ApiHost.SharedCache, Path.Combine(folder, "data", "cache")]);
+                await copy.WaitForExitAsync(TestContext.Current.CancellationToken);
+            }
+
+            using var serve = Start(folder, ["serve", "--config", Path.Combine(folder, "countersign.yaml")], [("SHOP_PASSWORD", ApiHost.TargetPassword)]);
+            var error = serve.StandardError.ReadToEndAsync();
+            var ready = await serve.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
+            Assert.Matches(@"^ready http=http://127\.0\.0\.1:\d+ postgres=127\.0\.0\.1:\d+$", ready);
+            using var http = new HttpClient();
+            Assert.Contains("ready", await http.GetStringAsync(new Uri(ready!.Split('=', 2)[1].Split(' ')[0] + "/readyz")), StringComparison.Ordinal);
+            using var kill = Process.Start("kill", ["-TERM", $"{serve.Id}"]);
+            await serve.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(0, serve.ExitCode);
+            foreach (var line in (await error).Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static l => l.StartsWith('{'))) JsonElement.Parse(line);
+            Assert.DoesNotContain(ApiHost.TargetPassword, await error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task Init_writes_what_loads_checks_and_passes_its_own_tests()
+    {
+        var folder = ApiHost.NewFolder();
+        try
+        {
+            Assert.Equal(0, (await RunAsync(folder, ["init"], [])).Exit);
+            Assert.Equal(1, (await RunAsync(folder, ["init"], [])).Exit); // nothing is overwritten
+            var config = Config.ConfigFile.Load(Path.Combine(folder, "countersign.yaml"), static _ => "x");
+            Assert.Empty(config.Errors);
+            var tested = await RunAsync(folder, ["policy", "test", "--json"], []);
+            Assert.Equal((0, true), (tested.Exit, JsonElement.Parse(tested.Output).GetProperty("passed").GetBoolean()));
+            var explained = await RunAsync(folder, ["policy", "explain", "--group", "agents", "--target", "shop", "--action", "sql:drop", "--resource", "public.orders", "--json"], []);
+            Assert.Equal("deny", JsonElement.Parse(explained.Output).GetProperty("decision").GetString());
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task The_shops_policies_say_what_their_tests_say()
+    {
+        var tested = await RunAsync(ApiHost.Repository, ["policy", "test", Path.Combine(ApiHost.Repository, "samples", "shop", "policies"), "--json"], []);
+        Assert.Equal(0, tested.Exit);
+    }
+
+    [Fact]
+    public async Task Usage_errors_are_exit_2_on_standard_error()
+    {
+        foreach (var args in new[] { new[] { "nonsense" }, ["review", "approve"], ["serve", "--port", "1"], ["agent", "add", "x"] })
+        {
+            var said = await RunAsync(ApiHost.Repository, args, []);
+            Assert.Equal((2, ""), (said.Exit, said.Output));
+            Assert.StartsWith("countersign: ", said.Error, StringComparison.Ordinal);
+        }
+    }
+
+    private sealed record Said(int Exit, string Output, string Error);
+
+    private static async Task<Said> RunAsync(string folder, string[] args, (string Name, string Value)[] environment)
+    {
+        using var process = Start(folder, args, environment);
+        process.StandardInput.Close();
+        var error = process.StandardError.ReadToEndAsync();
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return new Said(process.ExitCode, output, await error);
+    }
+
+    private static Process Start(string folder, string[] args, (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo("dotnet") { WorkingDirectory = folder, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "countersign.dll"));
+        foreach (var arg in args) start.ArgumentList.Add(arg);
+        start.Environment.Remove("COUNTERSIGN_SERVER");
+        start.Environment.Remove("SHOP_PASSWORD");
+        foreach (var (name, value) in environment) start.Environment[name] = value;
+        return Process.Start(start)!;
+    }
+
+    /// <summary>A person's own configuration folder, pointed at one gateway.</summary>
+    private sealed class Home(ApiHost host) : IDisposable
+    {
+        public string Folder { get; } = ApiHost.NewFolder();
+
+        public Task<Said> RunAsync(params string[] args) =>
+            CommandTests.RunAsync(Folder, args, [("XDG_CONFIG_HOME", Folder), ("COUNTERSIGN_SERVER", host.Gateway.Http.GetLeftPart(UriPartial.Authority))]);
+
+        public async Task SignInAsync(string user)
+        {
+            using var http = host.Anonymous();
+            using var begun = await System.Net.Http.Json.HttpClientJsonExtensions.PostAsJsonAsync(http, "/api/v1/login/begin", new { user });
+            var said = await RunAsync("login", "--user", user, "--code", host.Codes.Last(c => c.User == user).Code);
+            Assert.Equal((0, ""), (said.Exit, said.Error));
+        }
+
+        public void Dispose() => Directory.Delete(Folder, recursive: true);
+    }
+}
