@@ -15,9 +15,6 @@ internal static class JournalEndpoints
     /// <summary>Bodies of one page, bytes; a page ends early rather than grow beyond.</summary>
     public const long MaxPageBytes = 32 << 20;
 
-    /// <summary>Verifications at a time: each reads the whole journal.</summary>
-    private static readonly SemaphoreSlim Verifying = new(1, 1);
-
     public static void Map(IEndpointRouteBuilder api)
     {
         var journal = api.MapGroup("/journal").AddEndpointFilter<AdminsOnly>().WithTags("journal");
@@ -76,9 +73,9 @@ internal static class JournalEndpoints
         }
     }
 
-    private static async Task<IResult> VerifyAsync(HttpContext http, IJournalStore store)
+    private static async Task<IResult> VerifyAsync(HttpContext http, IJournalStore store, VerifyingNow verifying)
     {
-        if (!await Verifying.WaitAsync(TimeSpan.Zero, http.RequestAborted).ConfigureAwait(false))
+        if (!await verifying.One.WaitAsync(TimeSpan.Zero, http.RequestAborted).ConfigureAwait(false))
         {
             return Problems.Result(HttpStatusCode.TooManyRequests, ReasonCodes.Overloaded, "the journal is being verified already; wait for that one");
         }
@@ -91,7 +88,7 @@ internal static class JournalEndpoints
         }
         finally
         {
-            Verifying.Release();
+            verifying.One.Release();
         }
     }
 
@@ -119,4 +116,12 @@ internal static class JournalEndpoints
             return null;
         }
     }
+}
+
+/// <summary>One verification at a time: each reads the whole journal.</summary>
+internal sealed class VerifyingNow : IDisposable
+{
+    public SemaphoreSlim One { get; } = new(1, 1);
+
+    public void Dispose() => One.Dispose();
 }

@@ -133,7 +133,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode))
             .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed)
             .AddSingleton(new Spine(policies.Questions, desk, journal, time))
-            .AddSingleton(listeners).AddSingleton(listeners.Names)
+            .AddSingleton(listeners).AddSingleton(listeners.Names).AddSingleton<VerifyingNow>()
             .AddSingleton(new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray()))
             .AddSingleton(new HostWork(desk, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
