@@ -35,7 +35,7 @@ public sealed class SqlAnalyzer(SqlParser parser)
             var walk = new StatementWalk(session, catalog, classify, limits);
             var kind = walk.Run(node);
             var effects = walk.Effects(Word(kind, node), text.Count);
-            ranges[n] = walk.Masks.ConvertAll(m => new MaskRange(Math.Max(m.From, start), Math.Min(m.To, start + length)));
+            ranges[n] = walk.Masks.ConvertAll(m => m.To is { } to ? new MaskRange(Math.Max(m.From, start), Math.Min(to, start + length)) : m);
             masks.AddRange(ranges[n]);
             statements[n] = new SqlStatement
             {
@@ -51,13 +51,13 @@ public sealed class SqlAnalyzer(SqlParser parser)
             };
         }
 
-        var literals = masks.Count == 0 ? [] : parser.StringLiterals(text.Utf8);
+        var tokens = masks.Count == 0 ? [] : parser.Tokens(text.Utf8);
         for (var n = 0; n < statements.Length; n++)
         {
             var statement = statements[n];
             statements[n] = statement with
             {
-                Display = Show(text.Utf8, statement.Start, statement.Length, ranges[n], literals),
+                Display = Show(text.Utf8, statement.Start, statement.Length, ranges[n], tokens),
                 Consequences = statement.EffectsAreDeferred
                     ? [.. statement.Consequences.Select(c => c is SqlConsequence.PreparesStatement p ? p with { Text = Slice(text.Utf8, statement.Start, statement.Length) } : c)]
                     : statement.Consequences,
@@ -69,7 +69,7 @@ public sealed class SqlAnalyzer(SqlParser parser)
             Refusal = Array.Find(statements, static s => s.Refusal is not null)?.Refusal,
             Statements = statements,
             Effects = SqlUnderstanding.Union(statements),
-            Display = masks.Count == 0 ? text.Text : Show(text.Utf8, 0, text.Utf8.Length, masks, literals),
+            Display = masks.Count == 0 ? text.Text : Show(text.Utf8, 0, text.Utf8.Length, masks, tokens),
         };
     }
 
@@ -113,16 +113,22 @@ public sealed class SqlAnalyzer(SqlParser parser)
 
     static string Slice(byte[] utf8, int start, int length) => Encoding.UTF8.GetString(utf8, start, length);
 
-    /// <summary>The text with every string literal that starts within a range replaced by the mark. When literals cannot be told, nothing is shown.</summary>
-    static string Show(byte[] utf8, int start, int length, List<MaskRange> ranges, List<(int Start, int End)>? literals)
+    /// <summary>The text with its secrets replaced by the mark. When the place of one cannot be told, nothing is shown.</summary>
+    static string Show(byte[] utf8, int start, int length, List<MaskRange> masks, List<(int Start, int End, bool IsString)>? tokens)
     {
-        if (ranges.Count == 0) return Slice(utf8, start, length);
-        if (literals is null) return "(not shown: it holds a secret whose place could not be told)";
+        if (masks.Count == 0) return Slice(utf8, start, length);
+        var secrets = new SortedSet<(int Start, int End)>();
+        foreach (var mask in masks)
+        {
+            var found = tokens?.FindIndex(t => mask.To is { } to ? t.IsString && t.Start >= mask.From && t.Start < to : t.Start == mask.From) ?? -1;
+            if (found < 0) return "(not shown: it holds a secret whose place could not be told)";
+            secrets.Add((tokens![found].Start, tokens[found].End));
+        }
+
         var shown = new StringBuilder(length);
         var at = start;
-        foreach (var (from, to) in literals)
+        foreach (var (from, to) in secrets)
         {
-            if (from < at || to > start + length || !ranges.Exists(r => from >= r.From && from < r.To)) continue;
             shown.Append(Slice(utf8, at, from - at)).Append(Mask);
             at = to;
         }

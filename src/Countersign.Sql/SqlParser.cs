@@ -105,21 +105,21 @@ public sealed class SqlParser(GuestPool<PgParserGuest> pool, SqlLimits? limits =
 
     static SqlParse Refused(string reason, string message, int position = 0) => new(null, new SqlRefusal(reason, message, position));
 
-    /// <summary>The string literals of a text that parsed, as byte ranges; null when they cannot be told.</summary>
-    internal List<(int Start, int End)>? StringLiterals(byte[] utf8)
+    /// <summary>The tokens of a text that parsed, as byte ranges, and which of them are string constants; null when they cannot be told.</summary>
+    internal List<(int Start, int End, bool IsString)>? Tokens(byte[] utf8)
     {
         var result = pool.Call(guest => guest.Scan(utf8, Limits.TreeBytes));
         if (!result.IsOk || result.Value is null) return null;
-        var literals = new List<(int, int)>();
+        var tokens = new List<(int, int, bool)>();
         using var document = JsonDocument.Parse(result.Value);
         foreach (var token in document.RootElement.GetProperty("tokens").EnumerateArray())
         {
             var (start, end) = (token.GetProperty("start").GetInt32(), token.GetProperty("end").GetInt32());
             if (start < 0 || end > utf8.Length || start >= end) return null;
-            if (IsString(utf8.AsSpan(start, end - start))) literals.Add((start, end));
+            tokens.Add((start, end, IsString(utf8.AsSpan(start, end - start))));
         }
 
-        return literals;
+        return tokens;
     }
 
     /// <summary>A string constant in any of its spellings: <c>'…'</c>, <c>E'…'</c>, <c>U&amp;'…'</c>, <c>B'…'</c>, <c>N'…'</c>, <c>$tag$…$tag$</c>.</summary>

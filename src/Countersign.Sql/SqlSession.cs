@@ -1,4 +1,6 @@
 using System.Collections.Frozen;
+using System.Globalization;
+using System.Text;
 
 namespace Countersign.Sql;
 
@@ -51,7 +53,13 @@ public sealed record SqlSession
     /// <summary>Equal for sessions in which equal texts mean the same.</summary>
     public string Fingerprint => fingerprint.Value;
 
-    string ComputeFingerprint() => string.Join('\u0001',
-        [Target, Database, StandardConformingStrings ? "1" : "0", ServerEncoding, ServerMajor.ToString(System.Globalization.CultureInfo.InvariantCulture),
-            .. SearchPath, "\u0002", .. TemporaryNames.Order(StringComparer.Ordinal)]);
+    /// <summary>Each part with its length before it, so that no name can be taken for two.</summary>
+    string ComputeFingerprint()
+    {
+        var text = new StringBuilder();
+        text.Append(StandardConformingStrings ? '1' : '0').Append(CultureInfo.InvariantCulture, $"{ServerMajor}/{SearchPath.Count}/{TemporaryNames.Count}");
+        foreach (var part in (IEnumerable<string>)[Target, Database, ServerEncoding, .. SearchPath, .. TemporaryNames.Order(StringComparer.Ordinal)])
+            text.Append(CultureInfo.InvariantCulture, $"/{part.Length}:{part}");
+        return text.ToString();
+    }
 }

@@ -12,6 +12,9 @@ sealed class EffectDraft(string action, ResourceRef resource, string? objectKind
     /// <summary>Starts true and stays so only while every part that made this effect has a WHERE.</summary>
     public bool Where { get; set; } = true;
     public bool Unbounded { get; set; }
+
+    /// <summary>Rows that all bounded reads of the statement together may let out: ten reads of a hundred rows are a thousand.</summary>
+    public long Rows { get; set; }
     public bool Triggers { get; set; }
     public bool Unresolved { get; set; }
     public bool Locking { get; set; }

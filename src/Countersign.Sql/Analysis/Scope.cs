@@ -43,8 +43,8 @@ sealed class Level(Level? outer)
     public Level? Outer => outer;
     public List<Source> Sources { get; } = [];
 
-    /// <summary>Whether at most <see cref="SqlLimits.BoundedRows"/> rows of what is read here can leave, or an aggregate of them.</summary>
-    public bool IsBounded { get; set; }
+    /// <summary>How many rows of what is read here can leave at most, at least one for an aggregate of them; null when nothing bounds it.</summary>
+    public long? Bound { get; set; }
 
     /// <summary>Whether the query is carried out once, not per row of another.</summary>
     public bool IsOnce { get; set; } = true;
@@ -54,13 +54,16 @@ sealed class Level(Level? outer)
 }
 
 /// <summary>Facts of a query level that its reads carry.</summary>
-readonly record struct ReadFacts(bool Where, bool Unbounded, long? Limit, bool Locking);
+readonly record struct ReadFacts(bool Where, long? Bound, long? Limit, bool Locking);
 
 /// <summary>Where the walk is.</summary>
 readonly record struct Place(CteScope? Ctes, Level? Level);
 
-/// <summary>String literals that start in [From, To) of the text, in bytes, are secrets.</summary>
-readonly record struct MaskRange(int From, int To);
+/// <summary>
+/// A secret in the text, in bytes: the token that starts at <paramref name="From"/>, or, with a <paramref name="To"/>, the first string
+/// constant that starts in between (the grammar keeps no location of an option's value).
+/// </summary>
+readonly record struct MaskRange(int From, int? To);
 
 static class Trees
 {

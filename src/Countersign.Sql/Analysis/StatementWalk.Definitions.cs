@@ -125,6 +125,7 @@ sealed partial class StatementWalk
             case "ImportForeignSchemaStmt":
                 Add(SqlActions.Create, names.Schema(node.Text("local_schema") ?? ""), "foreign-table");
                 Named(SqlActions.Alter, node.Text("server_name"), "foreign-server");
+                MaskOptions(node.List("options"));
                 break;
             case "CreatePublicationStmt" or "AlterPublicationStmt": Publication(node, place); break;
             case "CreateSubscriptionStmt" or "AlterSubscriptionStmt" or "DropSubscriptionStmt": Subscription(node); break;
@@ -237,7 +238,7 @@ sealed partial class StatementWalk
             case null: return;
             case "TableLikeClause":
                 // LIKE copies the definition, not the rows.
-                if (element.Node("relation") is { } like) Read(like, new ReadFacts(false, false, null, false));
+                if (element.Node("relation") is { } like) Read(like, new ReadFacts(false, 0, null, false));
                 return;
             case "Constraint":
                 AlterRelation(element.Node("pktable"));
@@ -267,7 +268,7 @@ sealed partial class StatementWalk
         if (node.Node("into") is { } into) Into(into, place.Ctes, node.Text("objtype") == "OBJECT_MATVIEW" ? "materialized-view" : "table");
         else Unknown();
         var query = node.Node("query");
-        if (query?.Type == "SelectStmt") Select(query, place.Ctes, null, passes: false, once: true, locking: false);
+        if (query?.Type == "SelectStmt") Select(query, place.Ctes, null, passes: null, once: true, locking: false);
         else if (query is not null) Statement(query, place);
         return SqlStatementKind.Create;
     }
@@ -349,6 +350,9 @@ sealed partial class StatementWalk
                         draft.AddColumn(command.Text("name") ?? "");
                         draft.Cascade |= command.Text("behavior") == "DROP_CASCADE";
                     }, "column");
+                    break;
+                case "AT_DropConstraint":
+                    Relation(SqlActions.Drop, schema, name, type, draft => draft.Cascade |= command.Text("behavior") == "DROP_CASCADE", "constraint");
                     break;
                 case "AT_ChangeOwner":
                     Relation(SqlActions.Grant, schema, name, type, draft =>

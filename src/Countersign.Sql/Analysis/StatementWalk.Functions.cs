@@ -306,8 +306,7 @@ sealed partial class StatementWalk
     {
         if (n.Type == "A_Const" && n.Has("sval"))
         {
-            var at = (int)n.Number("location");
-            Masks.Add(new MaskRange(at, at + 1));
+            Masks.Add(new MaskRange((int)n.Number("location"), null));
         }
 
         return false;

@@ -37,11 +37,11 @@ sealed partial class StatementWalk
                 return SqlStatementKind.Drop;
             case "CreateRoleStmt":
                 Add(SqlActions.Role, names.Role(node.Text("role") ?? ""), "role");
-                MaskPasswords(node.List("options"));
+                RoleOptions(node.Text("role") ?? "", node.List("options"));
                 return SqlStatementKind.Role;
             case "AlterRoleStmt":
                 Add(SqlActions.Role, names.Role(RoleName(node.Node("role"))), "role");
-                MaskPasswords(node.List("options"));
+                RoleOptions(RoleName(node.Node("role")), node.List("options"), revokes: node.Number("action") < 0);
                 return SqlStatementKind.Role;
             case "AlterRoleSetStmt":
                 CarriedSetting(node.Node("setstmt"), Add(SqlActions.Role, node.Node("role") is { } target ? names.Role(RoleName(target)) : names.Database(), "role"));
@@ -66,17 +66,36 @@ sealed partial class StatementWalk
         _ => role?.Text("rolename") ?? "",
     };
 
-    void MaskPasswords(PgNode?[] options)
+    /// <summary>Passwords are masked; memberships that the statement brings are grants (ALTER GROUP … DROP USER: a revoke).</summary>
+    void RoleOptions(string role, PgNode?[] options, bool revokes = false)
     {
         foreach (var option in options)
         {
-            if (option?.Text("defname") == "password") MaskOption(option, options);
+            var members = option?.Node("arg")?.List("items") ?? [];
+            switch (option?.Text("defname"))
+            {
+                case "password": MaskOption(option, options); break;
+                case "addroleto":
+                    foreach (var group in members) Member(RoleName(group), role);
+                    break;
+                case "rolemembers" or "adminmembers":
+                    foreach (var member in members) Member(role, RoleName(member));
+                    break;
+            }
+        }
+
+        void Member(string group, string member)
+        {
+            var draft = Add(revokes ? SqlActions.Revoke : SqlActions.Grant, names.Role(group), "role");
+            draft.AddPrivilege("member");
+            draft.AddGrantee(member);
         }
     }
 
     /// <summary>Masks the literals between an option's place in the text and the next one's.</summary>
     void MaskOption(PgNode option, PgNode?[] options)
     {
+        if (!option.Has("arg")) return; // PASSWORD NULL, DROP option
         var from = (int)option.Number("location");
         var to = int.MaxValue;
         foreach (var other in options)

@@ -5,32 +5,31 @@ namespace Countersign.Sql.Analysis;
 /// <summary>SELECT in all its forms, and when what it reads is bounded.</summary>
 /// <remarks>
 /// A query level is bounded when at most <see cref="SqlLimits.BoundedRows"/> rows of what it reads can leave it, or only an aggregate that
-/// answers one value. That is so when its rows feed a level that is bounded (<c>passes</c>), when it has a literal LIMIT without OFFSET, when
+/// answers one value; and so is the statement's reading of a relation when all its levels together let out no more than that. That is so when its rows feed a level that is bounded (<c>passes</c>), when it has a literal LIMIT without OFFSET, when
 /// all columns of a unique key equal constants or parameters, or when it is a plain aggregate. A LIMIT or an aggregate of a query that is
 /// carried out once per row of another bounds nothing. An aggregate that collects (string_agg, json_agg, …) makes one row of many, so that
 /// no bound from outside holds within. count, sum, min and their like are taken as bounded: they reveal one value, not the rows.
 /// </remarks>
 sealed partial class StatementWalk
 {
-    void Select(PgNode select, CteScope? ctes, Level? outer, bool passes, bool once, bool locking)
+    void Select(PgNode select, CteScope? ctes, Level? outer, long? passes, bool once, bool locking)
     {
         System.Runtime.CompilerServices.RuntimeHelpers.EnsureSufficientExecutionStack();
         ctes = With(select, ctes, outer, once);
         var limit = LiteralLimit(select);
-        var limited = limit is { } most && most <= limits.BoundedRows && !select.Has("limitOffset") && select.Text("limitOption") != "LIMIT_OPTION_WITH_TIES";
+        var limited = limit is { } most && most <= limits.BoundedRows && (!select.Has("limitOffset") || Trees.Literal(select.Node("limitOffset")) == "0") && select.Text("limitOption") != "LIMIT_OPTION_WITH_TIES";
         var lockClauses = select.List("lockingClause");
         locking |= lockClauses.Length > 0;
 
         if (select.Text("op") is { } op && op != "SETOP_NONE")
         {
-            var bounded = passes || (limited && once);
-            // A branch's own limit bounds the branch, not the sum; two bounded branches are bounded.
+            var bounded = passes ?? (limited && once ? limit : null);
             foreach (var branch in (ReadOnlySpan<string>)["larg", "rarg"])
             {
                 if (select.Node(branch) is { } arm) Select(arm, ctes, outer, bounded, once, locking);
             }
 
-            var setLevel = new Level(outer) { IsBounded = bounded, IsOnce = once };
+            var setLevel = new Level(outer) { Bound = bounded, IsOnce = once };
             foreach (var field in (ReadOnlySpan<string>)["sortClause", "limitOffset", "limitCount"]) WalkField(select, field, new Place(ctes, setLevel));
             return;
         }
@@ -41,12 +40,13 @@ sealed partial class StatementWalk
         var from = select.List("fromClause");
         var collects = Trees.Any(OwnExpressions(select), IsCollecting, subqueries: false);
         var aggregates = select.List("groupClause").Length == 0 && Trees.Any(OwnExpressions(select), IsScalarAggregate, subqueries: false);
-        var rows = (passes || (limited && once)) && !collects;
-        var single = (aggregates && !collects && (once || passes)) || (from.Length == 0 && (once || passes));
-        level.IsBounded = rows || single || IsKeyed(from, select.Node("whereClause"), ctes);
-        level.Facts = new ReadFacts(Trees.ChoosesRows(select.Node("whereClause")), !level.IsBounded, limit, locking);
+        var often = once ? 1 : passes; // how often the query gives its one row, where it gives one
+        var single = (aggregates && !collects) || from.Length == 0 ? often : null;
+        var rows = collects ? null : limited && once ? Least(limit, passes) : passes;
+        level.Bound = Least(Least(rows, single), Keyed(from, select.Node("whereClause"), ctes));
+        level.Facts = new ReadFacts(Trees.ChoosesRows(select.Node("whereClause")), level.Bound, limit, locking);
 
-        From(from, ctes, level, feeds: rows || single);
+        From(from, ctes, level, feeds: Least(rows, single));
         if (locking) Lock(level, lockClauses);
 
         var place = new Place(ctes, level);
@@ -57,6 +57,8 @@ sealed partial class StatementWalk
             else if (value is PgNode?[] list) WalkAll(list, place);
         }
     }
+
+    static long? Least(long? a, long? b) => a is null ? b : b is null ? a : Math.Min(a.Value, b.Value);
 
     static IEnumerable<PgNode?> OwnExpressions(PgNode select) =>
         [.. select.List("targetList"), select.Node("havingClause"), .. select.List("sortClause"), .. select.List("distinctClause"), .. select.List("windowClause")];
@@ -76,7 +78,7 @@ sealed partial class StatementWalk
             if (query.Type == "SelectStmt")
             {
                 // The arm of a recursion is carried out again and again: its own LIMIT bounds one round.
-                Select(query, visible, outer, passes: false, once: once && !with.Flag("recursive"), locking: false);
+                Select(query, visible, outer, passes: null, once: once && !with.Flag("recursive"), locking: false);
             }
             else
             {
@@ -103,9 +105,9 @@ sealed partial class StatementWalk
 
     /// <summary>
     /// FROM: names first, so that every expression of the level knows them, then the expressions and subqueries.
-    /// <paramref name="feeds"/>: whether the level hands on boundedly many of the rows that its subqueries give.
+    /// <paramref name="feeds"/>: how many of the rows that its subqueries give the level hands on; null when nothing bounds that.
     /// </summary>
-    void From(IEnumerable<PgNode?> items, CteScope? ctes, Level level, bool feeds = false)
+    void From(IEnumerable<PgNode?> items, CteScope? ctes, Level level, long? feeds = null)
     {
         var later = new List<PgNode>();
         foreach (var item in items) Source(item, ctes, level, later);
@@ -183,7 +185,8 @@ sealed partial class StatementWalk
     List<EffectDraft> Read(PgNode range, ReadFacts facts) => Touch(SqlActions.Select, range, draft =>
     {
         draft.Where &= facts.Where;
-        draft.Unbounded |= facts.Unbounded;
+        draft.Rows = Math.Min(draft.Rows + (facts.Bound ?? 0), long.MaxValue / 2);
+        draft.Unbounded |= facts.Bound is null || draft.Rows > limits.BoundedRows;
         draft.Locking |= facts.Locking;
         draft.MergeLimit(facts.Limit);
     });
@@ -224,8 +227,13 @@ sealed partial class StatementWalk
             return;
         }
 
-        // A scalar or a yes per row of the level: bounded as the level is. ARRAY(…) gathers all rows into one.
-        var passes = kind != "ARRAY_SUBLINK" && (place.Level?.IsBounded ?? false);
+        // A value per row of the level: bounded as the level is. A yes or no reveals no row. ARRAY(…) gathers all rows into one.
+        var passes = kind switch
+        {
+            "ARRAY_SUBLINK" => null,
+            "EXISTS_SUBLINK" or "ANY_SUBLINK" or "ALL_SUBLINK" => Least(place.Level?.Bound, place.Level?.Bound is null ? null : 1),
+            _ => place.Level?.Bound,
+        };
         Select(query, place.Ctes, place.Level, passes, IsUncorrelated(query, place), locking: false);
     }
 
@@ -263,19 +271,19 @@ sealed partial class StatementWalk
     }
 
     /// <summary>
-    /// Whether FROM is one table and the WHERE sets all columns of one of its unique keys equal to constants or parameters (or to lists of
-    /// them, of at most <see cref="SqlLimits.BoundedRows"/> combinations).
+    /// How many rows there can be when FROM is one table and the WHERE sets all columns of one of its unique keys equal to constants or
+    /// parameters (or to lists of them, of at most <see cref="SqlLimits.BoundedRows"/> combinations); else null.
     /// </summary>
-    bool IsKeyed(PgNode?[] from, PgNode? where, CteScope? ctes)
+    long? Keyed(PgNode?[] from, PgNode? where, CteScope? ctes)
     {
-        if (from is not [{ Type: "RangeVar" } range] || where is null) return false;
+        if (from is not [{ Type: "RangeVar" } range] || where is null) return null;
         var name = range.Text("relname") ?? "";
-        if (range.Text("schemaname") is null && CteScope.Holds(ctes, name)) return false;
+        if (range.Text("schemaname") is null && CteScope.Holds(ctes, name)) return null;
         var candidates = names.Resolve(range.Text("schemaname"), name);
-        if (candidates is not [{ Relation: { UniqueKeys.Count: > 0 } relation }]) return false;
+        if (candidates is not [{ Relation: { UniqueKeys.Count: > 0 } relation }]) return null;
         // A unique index holds for one table: children that inherit have rows of their own. Partitions share their parent's.
-        if (relation.Kind != SqlRelationKind.PartitionedTable && range.Flag("inh") && catalog.Children(relation.Name).Length > 0) return false;
-        if (range.Node("alias")?.Has("colnames") == true) return false;
+        if (relation.Kind != SqlRelationKind.PartitionedTable && range.Flag("inh") && catalog.Children(relation.Name).Length > 0) return null;
+        if (range.Node("alias")?.Has("colnames") == true) return null;
 
         var fixedColumns = new Dictionary<string, long>(StringComparer.Ordinal);
         Conjuncts(where, range.Node("alias")?.Text("aliasname") ?? name, fixedColumns);
@@ -284,10 +292,10 @@ sealed partial class StatementWalk
             long combinations = 1;
             foreach (var column in key)
                 combinations = fixedColumns.TryGetValue(column, out var values) && combinations <= limits.BoundedRows ? combinations * values : long.MaxValue;
-            if (combinations <= limits.BoundedRows) return true;
+            if (combinations <= limits.BoundedRows) return combinations;
         }
 
-        return false;
+        return null;
     }
 
     void Conjuncts(PgNode? node, string alias, Dictionary<string, long> fixedColumns)

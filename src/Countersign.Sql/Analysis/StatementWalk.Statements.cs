@@ -12,7 +12,7 @@ sealed partial class StatementWalk
         switch (node.Type)
         {
             case "SelectStmt":
-                Select(node, place.Ctes, place.Level, passes: false, once: true, locking: false);
+                Select(node, place.Ctes, place.Level, passes: null, once: true, locking: false);
                 return node.Has("intoClause") ? SqlStatementKind.Create : SqlStatementKind.Select;
             case "InsertStmt": Insert(node, place); return SqlStatementKind.Insert;
             case "UpdateStmt": Update(node, place); return SqlStatementKind.Update;

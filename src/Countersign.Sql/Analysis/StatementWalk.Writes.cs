@@ -43,10 +43,10 @@ sealed partial class StatementWalk
         var drafts = Write(SqlActions.Insert, range, columns.Length == 0 ? ["*"] : columns, where: false);
         var query = insert.Node("selectStmt");
         var values = query is null || query.Has("valuesLists");
-        if (query is not null) Select(query, ctes, null, passes: false, once: true, locking: false);
+        if (query is not null) Select(query, ctes, null, passes: null, once: true, locking: false);
 
         var level = TargetLevel(range, place.Level, drafts);
-        level.IsBounded = values;
+        level.Bound = values ? 1 : null;
         foreach (var column in insert.List("cols")) WalkChildren(column!, new Place(ctes, level));
         if (insert.Node("onConflictClause") is { } conflict)
         {
@@ -56,7 +56,7 @@ sealed partial class StatementWalk
             WalkChildren(conflict, new Place(ctes, level));
         }
 
-        Returning(insert, range, ctes, level, bounded: values);
+        Returning(insert, range, ctes, level, values ? 1 : null);
     }
 
     void Update(PgNode update, Place place)
@@ -67,10 +67,10 @@ sealed partial class StatementWalk
         var drafts = Write(SqlActions.Update, range, TargetColumns(update, "targetList"), Trees.ChoosesRows(where));
         var from = update.List("fromClause");
         var level = TargetLevel(range, place.Level, drafts);
-        var keyed = from.Length == 0 && IsKeyed([range], where, null);
+        var keyed = from.Length == 0 ? Keyed([range], where, null) : null;
         // What FROM reads flows into the target: as much as a query that answers it.
-        level.IsBounded = keyed;
-        level.Facts = new ReadFacts(Trees.ChoosesRows(where), true, null, false);
+        level.Bound = keyed;
+        level.Facts = new ReadFacts(Trees.ChoosesRows(where), null, null, false);
         From(from, ctes, level);
         var inner = new Place(ctes, level);
         WalkAll(update.List("targetList"), inner);
@@ -87,11 +87,11 @@ sealed partial class StatementWalk
         var uses = delete.List("usingClause");
         var returns = delete.Has("returningClause");
         var level = TargetLevel(range, place.Level, drafts);
-        var keyed = uses.Length == 0 && IsKeyed([range], where, null);
-        level.IsBounded = keyed;
+        var keyed = uses.Length == 0 ? Keyed([range], where, null) : null;
+        level.Bound = keyed;
         // Without RETURNING nothing that USING reads leaves: it only chooses rows.
-        level.Facts = new ReadFacts(Trees.ChoosesRows(where), returns, null, false);
-        From(uses, ctes, level, feeds: !returns);
+        level.Facts = new ReadFacts(Trees.ChoosesRows(where), returns ? null : 0, null, false);
+        From(uses, ctes, level, feeds: returns ? null : 0);
         WalkCondition(where, ctes, level, returns);
         Returning(delete, range, ctes, level, keyed);
     }
@@ -99,22 +99,22 @@ sealed partial class StatementWalk
     /// <summary>The WHERE of a write. Without RETURNING its subqueries choose rows and nothing of them leaves.</summary>
     void WalkCondition(PgNode? where, CteScope? ctes, Level level, bool returns)
     {
-        var bounded = level.IsBounded;
-        level.IsBounded |= !returns;
+        var bound = level.Bound;
+        if (!returns) level.Bound = 0;
         Walk(where, new Place(ctes, level));
-        level.IsBounded = bounded;
+        level.Bound = bound;
     }
 
-    void Returning(PgNode statement, PgNode range, CteScope? ctes, Level level, bool bounded)
+    void Returning(PgNode statement, PgNode range, CteScope? ctes, Level level, long? bound)
     {
         if (statement.Node("returningClause") is not { } returning) return;
         var drafts = Touch(SqlActions.Select, range, draft =>
         {
             draft.Where &= level.Facts.Where;
-            draft.Unbounded |= !bounded;
+            draft.Unbounded |= bound is null;
             draft.MergeLimit(null);
         });
-        var returned = new Level(level.Outer) { IsBounded = bounded };
+        var returned = new Level(level.Outer) { Bound = bound };
         returned.Sources.AddRange(level.Sources.Skip(1));
         foreach (var alias in (ReadOnlySpan<string?>)[level.Sources[0].Alias, "old", "new"]) returned.Sources.Add(new Source(alias, level.Sources[0].Relation, drafts));
         foreach (var option in returning.List("options"))
@@ -149,9 +149,9 @@ sealed partial class StatementWalk
             }
         }
 
-        if (drafts.Count == 0) drafts = Read(range, new ReadFacts(true, false, null, false));
+        if (drafts.Count == 0) drafts = Read(range, new ReadFacts(true, 0, null, false));
         var level = TargetLevel(range, place.Level, drafts);
-        level.Facts = new ReadFacts(true, true, null, false);
+        level.Facts = new ReadFacts(true, null, null, false);
         From([merge.Node("sourceRelation")], ctes, level);
         var inner = new Place(ctes, level);
         Walk(merge.Node("joinCondition"), inner);
@@ -160,7 +160,7 @@ sealed partial class StatementWalk
             if (clause is not null) WalkChildren(clause, inner);
         }
 
-        Returning(merge, range, ctes, level, bounded: false);
+        Returning(merge, range, ctes, level, bound: null);
     }
 
     SqlStatementKind Copy(PgNode copy, Place place)
@@ -194,7 +194,7 @@ sealed partial class StatementWalk
         }
         else if (copy.Node("query") is { } query)
         {
-            if (query.Type == "SelectStmt") Select(query, place.Ctes, null, passes: false, once: true, locking: false);
+            if (query.Type == "SelectStmt") Select(query, place.Ctes, null, passes: null, once: true, locking: false);
             else Statement(query, place);
             // COPY … TO lets data out, whatever it reads and however little.
             foreach (var read in effects.Drafts.Where(static d => d.Action == SqlActions.Select).ToArray())

@@ -141,6 +141,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
         {
             var export = effects.Add(SqlActions.Export, resource, Names.KindOf(candidate.Relation));
             fill(export);
+            export.Unbounded = true;
             export.Unresolved |= candidate.IsUnresolved;
             own?.Add(export);
         }
@@ -233,7 +234,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
         RuntimeHelpers.EnsureSufficientExecutionStack();
         switch (node.Type)
         {
-            case "SelectStmt": Select(node, place.Ctes, place.Level, passes: false, once: true, locking: false); break;
+            case "SelectStmt": Select(node, place.Ctes, place.Level, passes: null, once: true, locking: false); break;
             case "InsertStmt" or "UpdateStmt" or "DeleteStmt" or "MergeStmt": Statement(node, place); break;
             case "SubLink": SubLink(node, place); break;
             case "FuncCall": Function(node, place); break;
@@ -249,7 +250,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
                 KeywordFunction(node);
                 if (node.Node("query", "SelectStmt") is { } query)
                 {
-                    Select(query, place.Ctes, place.Level, passes: false, once: IsUncorrelated(query, place), locking: false);
+                    Select(query, place.Ctes, place.Level, passes: null, once: IsUncorrelated(query, place), locking: false);
                     WalkField(node, "output", place);
                 }
                 else
@@ -259,7 +260,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
 
                 break;
             // A relation in a place that no case above accounts for: at least it is read, all of it.
-            case "RangeVar": Read(node, new ReadFacts(false, true, null, false)); break;
+            case "RangeVar": Read(node, new ReadFacts(false, null, null, false)); break;
             case "JoinExpr" or "RangeSubselect" or "RangeFunction" or "RangeTableFunc" or "RangeTableSample":
                 var level = new Level(place.Level);
                 From([node], place.Ctes, level);
