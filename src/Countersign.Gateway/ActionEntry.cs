@@ -28,6 +28,7 @@ internal static class ActionEntry
             ("parameters", CanonicalJson.Array(action.Payload.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(
                 ("type", p.Type), ("value", p.Raw is null ? CanonicalJson.Nothing.Instance : p.Text ?? ""))))),
             ("settings", Settings(action.Settings)),
+            ("errors", decision.Effects.Any(static e => e.Errors.Count > 0) ? CanonicalJson.Strings(decision.Effects.SelectMany(static e => e.Errors).Distinct(StringComparer.Ordinal)) : null),
             ("effects", CanonicalJson.Array(action.Effects.Select(static e => e.ToCanonical()))),
             ("intent", CanonicalJson.Object(("reason", action.Intent.Reason), ("ticket", action.Intent.Ticket), ("task", action.Intent.Task), ("model", action.Intent.Model)))));
 

@@ -1,34 +1,39 @@
 using Countersign.Config;
+using Countersign.Gateway;
+using Countersign.Gateway.Postgres;
+using Countersign.Identity;
+using Countersign.Sandbox;
+using Countersign.Sql;
+using Countersign.Sql.Parsing;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Countersign.Hosting;
 
-// ---- THE POSTGRESQL SEAM ------------------------------------------------------------------------------------------
-// Here, and nowhere else in the exe, the PostgreSQL gateway is put in. In the container are, as singletons:
-// CountersignConfig, Spine, ReviewDesk, AgentRegistry, UserDirectory, ServingPolicies, JournalAppender, TimeProvider,
-// SandboxHost, ModuleCache, Listeners (its Certificate is for TLS inside the protocol), IHostApplicationLifetime
-// (ApplicationStopping: waiters leave with ShuttingDown) and ILoggerFactory.
-// --------------------------------------------------------------------------------------------------------------------
+/// <summary>Puts the PostgreSQL gateway into the host: its parser, its fence, its port.</summary>
 internal static class PostgresListener
 {
     /// <summary>Registers the gateway.</summary>
     public static void Add(IServiceCollection services, CountersignConfig config)
     {
+        services.AddSingleton(static s => PgParserGuest.CreatePool(PgParserGuest.Load(s.GetRequiredService<ModuleCache>(), s.GetRequiredService<SandboxHost>())));
+        services.AddSingleton(s => new SqlDialect(new SqlParser(s.GetRequiredService<GuestPool<PgParserGuest>>(), new SqlLimits { BoundedRows = config.Classification.BoundedRows })));
+        services.AddSingleton(static s => new PostgresGateway(
+            s.GetRequiredService<CountersignConfig>(), s.GetRequiredService<AgentRegistry>(), s.GetRequiredService<Spine>(), s.GetRequiredService<SqlDialect>(),
+            s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<PostgresGateway>>()));
     }
 
     /// <summary>Loads what takes long (the SQL parser) while the rest starts; runs beside it.</summary>
-    public static void Warm(IServiceProvider services)
-    {
-    }
+    public static void Warm(IServiceProvider services) => _ = Task.Run(() => services.GetRequiredService<SqlDialect>());
 
     /// <summary>Checks the targets before anything is accepted: each returned line keeps the gateway from starting (DESIGN §8).</summary>
-    public static Task<IReadOnlyList<string>> CheckTargetsAsync(IServiceProvider services, CancellationToken ct) => Task.FromResult<IReadOnlyList<string>>([]);
+    public static async Task<IReadOnlyList<string>> CheckTargetsAsync(IServiceProvider services, CancellationToken ct)
+    {
+        var gateway = services.GetRequiredService<PostgresGateway>();
+        services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping.Register(() => _ = gateway.StopAsync());
+        return await gateway.CheckTargetsAsync(ct).ConfigureAwait(false);
+    }
 
     /// <summary>What accepts connections.</summary>
-    public static void Use(ListenOptions listen) => listen.Run(static connection =>
-    {
-        connection.Abort(new ConnectionAbortedException("no PostgreSQL in this build"));
-        return Task.CompletedTask;
-    });
+    public static void Use(ListenOptions listen) => listen.UseConnectionHandler<PostgresGateway>();
 }

@@ -1,0 +1,113 @@
+using System.Buffers;
+using System.Globalization;
+using Countersign.Core;
+using Countersign.PgWire;
+using Countersign.Reviews;
+
+namespace Countersign.Gateway.Postgres;
+
+internal sealed partial class Session
+{
+    /// <summary>
+    /// One held message: tells the client at once and every few seconds, keeps what the client sends behind it in a bounded
+    /// buffer, and leaves the review when the client cancels, is lost, or has waited long enough.
+    /// </summary>
+    private sealed class Hold
+    {
+        private readonly Session session;
+        private readonly CancellationTokenSource ended = new();
+        private readonly ITimer limit;
+        private readonly Task watching;
+        private readonly Task telling;
+        private readonly TaskCompletionSource<Review> opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly DateTimeOffset until;
+        private volatile Review? latest;
+
+        public Hold(Session session, GatewayAction action, TimeSpan atMost, Func<ValueTask<Rederived>> rederive)
+        {
+            this.session = session;
+            Waiter = new Waiter(action, rederive, review =>
+            {
+                latest = review;
+                opened.TrySetResult(review);
+            });
+            var time = session.services.Time;
+            until = time.GetUtcNow() + atMost;
+            limit = time.CreateTimer(static state => ((Waiter)state!).Leave(LeaveReason.HoldLimit), Waiter, atMost, Timeout.InfiniteTimeSpan);
+            watching = WatchAsync();
+            telling = TellAsync();
+        }
+
+        public Waiter Waiter { get; }
+
+        public async Task EndAsync()
+        {
+            await limit.DisposeAsync().ConfigureAwait(false);
+            await ended.CancelAsync().ConfigureAwait(false);
+            opened.TrySetCanceled();
+            session.client.Input.CancelPendingRead();
+            await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await telling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            ended.Dispose();
+        }
+
+        private async Task WatchAsync()
+        {
+            var client = session.client;
+            try
+            {
+                while (!ended.IsCancellationRequested)
+                {
+                    var here = await client.HoldMoreAsync(ended.Token).ConfigureAwait(false);
+                    if (!here || client.HeldTag == FrontendTag.Terminate)
+                    {
+                        Waiter.Leave(LeaveReason.Lost);
+                        return;
+                    }
+
+                    if (client.HeldBytes > session.services.Limits.HeldBytes)
+                    {
+                        // Over the bound is refused, never streamed unseen (P9): reading stops, and the hold with it.
+                        session.overflowed = true;
+                        Waiter.Leave(LeaveReason.Lost);
+                        return;
+                    }
+                }
+            }
+            catch (OperationCanceledException) when (ended.IsCancellationRequested)
+            {
+            }
+            catch (Exception)
+            {
+                Waiter.Leave(LeaveReason.Lost);
+            }
+        }
+
+        private async Task TellAsync()
+        {
+            var review = await opened.Task.ConfigureAwait(false);
+            var time = session.services.Time;
+            var start = time.GetTimestamp();
+            await NoticeAsync(review, $"held for review {review.Id}: it needs {ReviewDesk.Describe(review.Requirements)}").ConfigureAwait(false);
+            using var timer = new PeriodicTimer(session.services.Limits.Notice, time);
+            while (await timer.WaitForNextTickAsync(ended.Token).ConfigureAwait(false))
+            {
+                review = latest ?? review;
+                var waited = (int)time.GetElapsedTime(start).TotalSeconds;
+                await NoticeAsync(review, $"still held for review {review.Id} after {waited.ToString(CultureInfo.InvariantCulture)} s: it needs {ReviewDesk.Describe(review.Requirements)}").ConfigureAwait(false);
+            }
+        }
+
+        private Task NoticeAsync(Review review, string message)
+        {
+            var output = new ArrayBufferWriter<byte>(512);
+            var expires = review.ExpiresAt < until ? review.ExpiresAt : until;
+            BackendWriter.WriteReport(output, new Report(ReportSeverity.Notice, SqlStates.SuccessfulCompletion, $"countersign: {message}",
+                $"reason={ReasonCodes.ReviewRequired} review={review.Id} until={expires.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture)}",
+                $"a human decides: countersign review approve {review.Id}. Keep this connection open; a cancel withdraws the request."), session.services.Wire);
+            return session.relay.WriteClientAsync(output.WrittenSpan.ToArray());
+        }
+    }
+
+    private volatile bool overflowed;
+}

@@ -1,0 +1,349 @@
+using System.Collections.Frozen;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Countersign.Core;
+using Countersign.PgWire;
+using Countersign.Reviews;
+using Countersign.Sql;
+using Npgsql;
+
+namespace Countersign.Gateway.Postgres;
+
+internal sealed partial class Session
+{
+    /// <summary>What the client wants carried out, before it is an action.</summary>
+    private sealed record Presented(string Operation, string Text, SqlUnderstanding Understood, Portal? Portal);
+
+    private volatile Waiter? waiter;
+    private SqlSession? sqlSession;
+
+    /// <summary>The client's cancel request: a held action is withdrawn, a running one is cancelled at the target (P12).</summary>
+    public Task CancelAsync()
+    {
+        if (waiter is { } held)
+        {
+            held.Leave(LeaveReason.Cancelled);
+            return Task.CompletedTask;
+        }
+
+        return upstream.CancelAsync(target, services.Stopping);
+    }
+
+    // ---- the target's side ----
+
+    private ValueTask FlushTargetAsync() => Target.FlushAsync(services.Stopping);
+
+    /// <summary>Waits until the target has answered everything so far.</summary>
+    private async Task DrainAsync()
+    {
+        if (batchOpen) FrontendWriter.WriteFlush(Target.Output);
+        await FlushTargetAsync().ConfigureAwait(false);
+        await relay.DrainAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Asks the server what its session is, where something that went by may have changed it.</summary>
+    private async Task FreshenAsync()
+    {
+        if (!stateIsStale) return;
+        await DrainAsync().ConfigureAwait(false);
+
+        // In a failed transaction nothing can be asked, and nothing but its end is carried out.
+        if (relay.BatchFailed || relay.Transaction == TransactionStatus.Failed) return;
+        string?[]? row = null;
+        Owed[] answers =
+        [
+            new(OwedKind.Parse) { Swallow = true }, new(OwedKind.Bind) { Swallow = true },
+            new(OwedKind.Execute) { Swallow = true, OnRow = r => row = r },
+            new(OwedKind.Close) { Swallow = true }, new(OwedKind.Close) { Swallow = true },
+        ];
+        foreach (var answer in answers) relay.TryExpect(answer);
+        if (!batchOpen) relay.TryExpect(new Owed(OwedKind.Sync) { Swallow = true });
+        SessionState.WriteProbe(Target.Output, SessionState.Question(touchedSettings), sync: !batchOpen);
+        await FlushTargetAsync().ConfigureAwait(false);
+        await relay.DrainAsync().ConfigureAwait(false);
+        state = SessionState.Read(row ?? throw new DesyncException("the target did not tell its session state"));
+        if (relay.Transaction == TransactionStatus.Idle && !batchExecuted) uncommittedDdl = false;
+        sqlSession = null;
+        stateIsStale = false;
+    }
+
+    // ---- understanding ----
+
+    private async ValueTask<SqlUnderstanding> UnderstandAsync(string text, bool fresh)
+    {
+        SqlCatalog catalog;
+        try
+        {
+            catalog = await services.Catalog.GetAsync(fresh).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException)
+        {
+            return new SqlUnderstanding { Refusal = new SqlRefusal(ReasonCodes.TargetUnavailable, $"the catalogue of target `{target.Name}` can not be read"), Statements = [], Effects = [], Display = text };
+        }
+
+        sqlSession ??= new SqlSession
+        {
+            Target = target.Name,
+            Database = target.Database,
+            SearchPath = state.SearchPath,
+            TemporaryNames = temporaryNames.ToFrozenSet(StringComparer.Ordinal),
+            StandardConformingStrings = upstream.Parameters.GetValueOrDefault("standard_conforming_strings") == "on",
+            ServerEncoding = upstream.Parameters.GetValueOrDefault("server_encoding", "UTF8"),
+            ServerMajor = ServerVersion.Major(upstream.Parameters),
+        };
+        var understood = services.Dialect.Understand(text, sqlSession, catalog, services.Classify);
+        if (!understood.IsUnderstood) return understood;
+        if (understood.Consequences.Any(static c => c is SqlConsequence.ExecutesPrepared))
+        {
+            // What a name stands for is certain only when nothing is in flight.
+            await DrainAsync().ConfigureAwait(false);
+            understood = understood.WithPrepared(name => statements.TryGetValue(name, out var prepared) && !prepared.IsOwn
+                && services.Dialect.Understand(prepared.Text, sqlSession, catalog, services.Classify) is { IsUnderstood: true, Statements: [var only] } ? only : null);
+        }
+
+        return understood;
+    }
+
+    /// <summary>Records and words the refusal of what was not understood or can not be governed here; null when there is none.</summary>
+    private async Task<(Refusal Refusal, int? Position)?> RefuseUnlessUnderstoodAsync(SqlUnderstanding understood, string text)
+    {
+        if (understood.Refusal is { } refused)
+        {
+            var hint = refused.Reason switch
+            {
+                ReasonCodes.Unparseable => "correct the statement; nothing was sent to the target.",
+                ReasonCodes.NotSupported => "this is not supported yet; nothing was sent to the target.",
+                ReasonCodes.UnsafeSetting => "leave this setting alone: the gateway could no longer read what you send.",
+                _ => "nothing was sent to the target.",
+            };
+            return (await RefuseAsync(refused.Reason, refused.Message, hint, understood.Display).ConfigureAwait(false), refused.Position);
+        }
+
+        if (understood.Statements.Count > 1 && understood.Consequences.Any(DecidesWhatFollows))
+        {
+            // The rest of the text would be carried out under other settings, or other names, than it was understood by.
+            return (await RefuseAsync(ReasonCodes.NotSupported, "a statement that changes how the next ones are understood must be sent by itself",
+                "send each statement as a query of its own.", understood.Display).ConfigureAwait(false), null);
+        }
+
+        return null;
+
+        static bool DecidesWhatFollows(SqlConsequence c) => c switch
+        {
+            SqlConsequence.ChangesSetting s => !SessionState.Inert.Contains(s.Name) || s.Name is "search_path" or "role" or "client_encoding",
+            SqlConsequence.ResetsSetting s => !SessionState.Inert.Contains(s.Name) || s.Name is "search_path" or "role" or "client_encoding",
+            SqlConsequence.ResetsAllSettings or SqlConsequence.ChangesRole or SqlConsequence.DiscardsAll or SqlConsequence.DiscardsTemporary
+                or SqlConsequence.PreparesStatement or SqlConsequence.ExecutesPrepared or SqlConsequence.Deallocates => true,
+            _ => false,
+        };
+    }
+
+    private ValueTask<Refusal> RefuseAsync(string reason, string message, string hint, string text) =>
+        services.Spine.RefuseAsync(actors, targetRef, reason, message, hint, text);
+
+    // ---- the action ----
+
+    private bool InTransaction => relay.Transaction != TransactionStatus.Idle || batchExecuted;
+
+    private GatewayAction Build(Presented presented, IReadOnlyList<string> notes)
+    {
+        var settings = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["database"] = target.Database,
+            ["user"] = target.User,
+            ["role"] = state.Role,
+            ["search_path"] = JsonSerializer.Serialize(state.SearchPath),
+            ["transaction"] = InTransaction ? "open" : "none",
+        };
+        foreach (var (name, value) in state.Settings) settings[name] = value;
+        var deferred = presented.Understood.Statements is [{ EffectsAreDeferred: true }];
+        return new GatewayAction
+        {
+            Id = ActionId.New(),
+            Actors = actors,
+            Target = targetRef,
+            Effects = deferred ? [SessionEffect()] : Effects(presented.Understood),
+            Payload = new ActionPayload("postgres/3", presented.Operation, Encoding.UTF8.GetBytes(presented.Text))
+            {
+                DisplayText = presented.Understood.Display,
+                Parameters = presented.Portal is { } portal ? Parameters(portal) : [],
+                Fields = presented.Understood.Consequences.OfType<SqlConsequence.ExecutesPrepared>()
+                    .Select(e => ("prepared", statements.TryGetValue(e.Name, out var s) ? s.Text : "(unknown)")).ToArray(),
+            },
+            Settings = settings,
+            Intent = intent,
+            Notes = notes,
+        };
+    }
+
+    /// <summary>
+    /// The effects as policy sees them. While this session has DDL that is not committed, or DDL stands before other
+    /// statements in one text, the catalogue that was read is not the one that the server will use: then every statement has
+    /// an opaque effect besides its own. A statement that touches nothing (`SELECT 1`) still reads from the database.
+    /// </summary>
+    private IReadOnlyList<Effect> Effects(SqlUnderstanding understood)
+    {
+        var effects = understood.Effects.Count > 0 ? understood.Effects : [new Effect(Verb.Read, SqlActions.Select, DatabaseResource())];
+        var shadowed = uncommittedDdl || (understood.Statements.Count > 1 && understood.Consequences.Any(static c => c is SqlConsequence.ChangesCatalog));
+        if (shadowed && !understood.Statements.All(static s => s.Kind == SqlStatementKind.Transaction))
+        {
+            effects = [.. effects, new Effect(Verb.Administer, SqlActions.Opaque, DatabaseResource())
+            {
+                Facts = new Dictionary<string, FactValue> { [SqlFacts.Opaque] = true },
+            }];
+        }
+
+        return InTransaction
+            ? effects.Select(static e => e with { Facts = new Dictionary<string, FactValue>(e.Facts) { ["in_transaction"] = true } }).ToArray()
+            : effects;
+    }
+
+    private Effect SessionEffect() => new(Verb.Read, SqlActions.Session, DatabaseResource());
+
+    private ResourceRef DatabaseResource() => new(SqlResources.Database, target.Name) { Parents = [(SqlResources.Target, target.Name)] };
+
+    private static ActionParameter[] Parameters(Portal portal)
+    {
+        var bound = portal.Bind.Parameters;
+        var result = new ActionParameter[bound.Length];
+        for (var i = 0; i < bound.Length; i++)
+        {
+            var types = portal.Statement.ResolvedTypes ?? portal.Statement.ParameterTypes;
+            var oid = i < types.Length ? types[i] : 0;
+            var type = oid == 0 ? "unknown" : PgTypes.NameOf(oid) ?? oid.ToString(CultureInfo.InvariantCulture);
+            string? text = null;
+            if (bound[i].Value is { } value) ParameterText.TryRender(oid, bound[i].Format, value.Span, out text);
+            result[i] = new ActionParameter(type, bound[i].Format.ToString().ToLowerInvariant(), bound[i].Value?.ToArray(), text);
+        }
+
+        return result;
+    }
+
+    // ---- deciding ----
+
+    private async Task<Refusal?> DenyEarlyAsync(Presented presented)
+    {
+        var action = Build(presented, []);
+        if (presented.Understood.Statements is [{ EffectsAreDeferred: true }]) action = action with { Effects = presented.Understood.Effects };
+        if (services.Spine.Preview(action).Verdict != Verdict.Deny) return null;
+        try
+        {
+            return await services.Spine.SubmitAsync(action, static () => throw new PolicyMovedException()).ConfigureAwait(false) is Ruling.Refused { Refusal: var refusal } ? refusal : null;
+        }
+        catch (PolicyMovedException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The policies were swapped between two looks at one action; nothing has happened yet, so look again.</summary>
+    private sealed class PolicyMovedException : Exception;
+
+    /// <summary>Null: the target had failed meanwhile, and has told the client.</summary>
+    private async Task<Ruling?> DecideAsync(Presented presented)
+    {
+        if (presented.Understood.Statements is [{ EffectsAreDeferred: true }] && await DenyEarlyAsync(presented).ConfigureAwait(false) is { } denied) return new Ruling.Refused(denied);
+        var action = Build(presented, []);
+        if (services.Spine.Preview(action).Verdict != Verdict.Review)
+        {
+            try
+            {
+                return await services.Spine.SubmitAsync(action, static () => throw new PolicyMovedException()).ConfigureAwait(false);
+            }
+            catch (PolicyMovedException)
+            {
+            }
+        }
+
+        // From here on a human will look: everything before must be over, and the card must say all there is to say.
+        await DrainAsync().ConfigureAwait(false);
+        if (relay.BatchFailed) return null;
+        if (relay.Transaction == TransactionStatus.Failed && !presented.Understood.Consequences.Any(static c => c is SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint))
+        {
+            return new Ruling.Refused(new Refusal(ReasonCodes.NotSupported, "the transaction has failed, and nothing is carried out until it ends", "send ROLLBACK first."));
+        }
+
+        if (presented.Portal is { } portal) await ResolveTypesAsync(portal.Statement).ConfigureAwait(false);
+        if (relay.BatchFailed) return null;
+        IReadOnlyList<string> notes = [];
+        if (InTransaction)
+        {
+            var locks = await services.Catalog.LocksOfAsync(upstream.ProcessId).ConfigureAwait(false);
+            notes = [locks.Count == 0
+                ? "held inside an open transaction, which holds no table locks yet"
+                : $"held inside an open transaction, which keeps {string.Join(", ", locks)} locked meanwhile"];
+        }
+
+        return await HoldAsync(Build(presented, notes), presented).ConfigureAwait(false);
+    }
+
+    /// <summary>Parameter types as the server resolved them, so that the card shows values as what they are.</summary>
+    private async Task ResolveTypesAsync(PreparedStatement statement)
+    {
+        if (statement.ResolvedTypes is not null) return;
+        uint[]? resolved = null;
+        var owed = new Owed(OwedKind.DescribeStatement) { Swallow = true, OnTypes = t => resolved = t };
+        if (!relay.TryExpect(owed)) return;
+        FrontendWriter.WriteDescribe(Target.Output, NamedKind.Statement, statement.Name);
+        var idle = !batchOpen;
+        if (idle)
+        {
+            relay.TryExpect(new Owed(OwedKind.Sync) { Swallow = true });
+            FrontendWriter.WriteSync(Target.Output);
+        }
+
+        await DrainAsync().ConfigureAwait(false);
+        statement.ResolvedTypes = resolved;
+    }
+
+    private async Task<Ruling> HoldAsync(GatewayAction action, Presented presented)
+    {
+        Hold? hold = null;
+        try
+        {
+            return await services.Spine.SubmitAsync(action, () =>
+            {
+                hold = new Hold(this, action, InTransaction ? services.Limits.HoldTransaction : services.Limits.HoldConnection,
+                    () => RederiveAsync(action, presented));
+                waiter = hold.Waiter;
+                return hold.Waiter;
+            }).ConfigureAwait(false);
+        }
+        finally
+        {
+            waiter = null;
+            if (hold is not null) await hold.EndAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The same message understood again, with the catalogue and the session's state of now (I5).</summary>
+    private async ValueTask<Rederived> RederiveAsync(GatewayAction held, Presented presented)
+    {
+        try
+        {
+            stateIsStale = true;
+            await FreshenAsync().ConfigureAwait(false);
+            if (stateIsStale) return new Rederived.Refused(ReasonCodes.TargetChanged, "the session's state could not be read");
+            var understood = await UnderstandAsync(presented.Text, fresh: true).ConfigureAwait(false);
+            if (understood.Refusal is { } refusal) return new Rederived.Refused(refusal.Reason, refusal.Message);
+            if (presented.Portal is { } portal) portal.Understood = understood;
+            return new Rederived.As(Build(presented with { Understood = understood }, held.Notes) with { Id = held.Id, Intent = held.Intent });
+        }
+        catch (Exception e) when (e is DesyncException or IOException or OperationCanceledException or WireException)
+        {
+            return new Rederived.Refused(ReasonCodes.TargetUnavailable, "the connection to the target was lost");
+        }
+    }
+}
+
+/// <summary>The server's major version, from what it says of itself.</summary>
+internal static class ServerVersion
+{
+    public static int Major(IReadOnlyDictionary<string, string> parameters)
+    {
+        var text = parameters.GetValueOrDefault("server_version", "");
+        var end = text.AsSpan().IndexOfAnyExceptInRange('0', '9');
+        return int.TryParse(end < 0 ? text : text[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var major) ? major : int.MaxValue;
+    }
+}
