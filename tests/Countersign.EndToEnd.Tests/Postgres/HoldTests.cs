@@ -88,7 +88,7 @@ public sealed class HoldTests(PostgresServer server) : IAsyncLifetime
             var card = await GatewayProcess.ReviewInStateAsync(alice, review, "pending");
             digests[n] = card.GetProperty("digest").GetString()!;
             Assert.Equal($"{9007199254740992 + n}", card.GetProperty("parameters")[0].GetProperty("value").GetString());
-            Assert.Equal("int8", card.GetProperty("parameters")[0].GetProperty("type").GetString());
+            Assert.Equal("bigint", card.GetProperty("parameters")[0].GetProperty("type").GetString());
             Assert.Equal((HttpStatusCode.OK, "approved"), await GatewayProcess.AnswerAsync(alice, review));
             Assert.Equal(1, await running.WaitAsync(TimeSpan.FromSeconds(30)));
             await GatewayProcess.ReviewInStateAsync(alice, review, "released");
