@@ -329,6 +329,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
     /// <summary>SCRAM-SHA-256 against all keys of the agent; an unknown name goes the same way and never succeeds.</summary>
     private async Task<AgentEntry?> AuthenticateAsync(Transport client, string name, CancellationToken ct)
     {
+        using var span = SpineTelemetry.Source.StartActivity("identify");
         var frames = FrameReader.FrontendAuthentication(wire);
         var material = agents.ScramFor(name);
         var scram = new ScramServer(

@@ -72,6 +72,7 @@ internal sealed partial class Session
 
     private async ValueTask<SqlUnderstanding> UnderstandAsync(string text, bool fresh)
     {
+        using var span = SpineTelemetry.Source.StartActivity("understand");
         SqlCatalog catalog;
         try
         {

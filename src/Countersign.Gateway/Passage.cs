@@ -14,6 +14,7 @@ public sealed class Passage
     private readonly ReviewDesk desk;
     private readonly TimeProvider time;
     private readonly long started;
+    private readonly System.Diagnostics.Activity? span;
     private int completed;
 
     internal Passage(GatewayAction action, ReviewId? review, bool behind, JournalAppender journal, ReviewDesk desk, TimeProvider time)
@@ -25,6 +26,7 @@ public sealed class Passage
         this.desk = desk;
         this.time = time;
         started = time.GetTimestamp();
+        span = SpineTelemetry.StartForward();
     }
 
     public GatewayAction Action { get; }
@@ -43,6 +45,8 @@ public sealed class Passage
         if (Interlocked.Exchange(ref completed, 1) != 0) return;
         var outcome = new Outcome(status, rows, bytes, time.GetElapsedTime(started), errorCode);
         SpineTelemetry.Forwarded(Action, outcome);
+        span?.SetTag("countersign.status", outcome.Status.ToString().ToLowerInvariant());
+        span?.Dispose();
         if (Review is { } review)
         {
             await desk.RecordOutcomeAsync(review, Action.Id, outcome).ConfigureAwait(false);

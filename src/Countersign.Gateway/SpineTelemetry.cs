@@ -19,6 +19,18 @@ public static class SpineTelemetry
     private static readonly Histogram<double> ForwardTime = Meter.CreateHistogram<double>("countersign.forward.duration", "s", "time from release to the target's last answer");
     private static readonly UpDownCounter<long> Held = Meter.CreateUpDownCounter<long>("countersign.held", "{connection}", "connections held now");
 
+    /// <summary>
+    /// The span from release to the target's last answer. It outlives the call that starts it, so it must not become the
+    /// parent of whatever its session does next.
+    /// </summary>
+    internal static Activity? StartForward()
+    {
+        var parent = Activity.Current;
+        var span = Source.StartActivity("forward", ActivityKind.Client);
+        if (span is not null) Activity.Current = parent;
+        return span;
+    }
+
     internal static void Decided(GatewayAction action, Decision decision, TimeSpan elapsed)
     {
         DecideTime.Record(elapsed.TotalSeconds);

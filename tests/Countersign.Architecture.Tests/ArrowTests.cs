@@ -19,7 +19,7 @@ public sealed class ArrowTests
         ["Identity"] = ["Core", "Journal"],
         ["Reviews"] = ["Core", "Identity", "Policy", "Journal"],
         ["Gateway"] = ["Core", "Config", "Policy", "Identity", "Reviews", "Journal"],
-        ["Gateway.Postgres"] = ["Core", "Config", "Identity", "Gateway", "PgWire", "Sql"],
+        ["Gateway.Postgres"] = ["Core", "Config", "Identity", "Gateway", "PgWire", "Reviews", "Sql"],
         ["Storage"] = ["Core", "Journal", "Reviews", "Identity"],
     };
 
