@@ -1,5 +1,6 @@
 using Countersign.Core;
 using Countersign.Journal;
+using Countersign.Reviews;
 
 namespace Countersign.Gateway;
 
@@ -25,8 +26,8 @@ internal static class ActionEntry
             ("agent", action.Actors.Agent.Name),
             ("operation", action.Payload.Operation),
             ("statement", action.Payload.DisplayText),
-            ("parameters", CanonicalJson.Array(action.Payload.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(
-                ("type", p.Type), ("value", p.Raw is null ? CanonicalJson.Nothing.Instance : p.Text ?? ""))))),
+            ("parameters", CanonicalJson.Array(action.Payload.Parameters.Select(ShownParameter.Of).Select(static p => (CanonicalJson)CanonicalJson.Object(
+                ("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),
             ("settings", Settings(action.Settings)),
             ("errors", decision.Effects.Any(static e => e.Errors.Count > 0) ? CanonicalJson.Strings(decision.Effects.SelectMany(static e => e.Errors).Distinct(StringComparer.Ordinal)) : null),
             ("effects", CanonicalJson.Array(action.Effects.Select(static e => e.ToCanonical()))),

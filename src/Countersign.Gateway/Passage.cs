@@ -17,11 +17,10 @@ public sealed class Passage
     private readonly System.Diagnostics.Activity? span;
     private int completed;
 
-    internal Passage(GatewayAction action, ReviewId? review, bool behind, JournalAppender journal, ReviewDesk desk, TimeProvider time)
+    internal Passage(GatewayAction action, ReviewId? review, JournalAppender journal, ReviewDesk desk, TimeProvider time)
     {
         Action = action;
         Review = review;
-        Behind = behind;
         this.journal = journal;
         this.desk = desk;
         this.time = time;
@@ -33,8 +32,6 @@ public sealed class Passage
 
     /// <summary>The review that released it, where one did.</summary>
     public ReviewId? Review { get; }
-
-    private bool Behind { get; }
 
     /// <summary>
     /// Records how it ended. For a reviewed action this waits until the outcome is durable, so that who sees the result

@@ -46,12 +46,12 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
     /// </summary>
     public async ValueTask<Refusal> RefuseAsync(ActorChain actors, TargetRef target, string reasonCode, string message, string hint, string text)
     {
-        var result = await journal.WriteAsync(new WriteSet([new EntryDraft("refused",
+        var result = await RecordRefusedAsync(new EntryDraft("refused",
             CanonicalJson.Object(("agent", actors.Agent.Id.Value), ("target", target.Name), ("reason", reasonCode)),
-            CanonicalJson.Object(("agent", actors.Agent.Name), ("message", message), ("text", text)))], [])).ConfigureAwait(false);
+            CanonicalJson.Object(("agent", actors.Agent.Name), ("message", message), ("text", text)))).ConfigureAwait(false);
         return result.Status == WriteStatus.Committed
             ? new Refusal(reasonCode, message, hint)
-            : JournalDown(result.Detail);
+            : Refusal.OfJournal(result.ReasonCode);
     }
 
     private async ValueTask<Ruling> PermitAsync(GatewayAction action, Decision decision)
@@ -62,16 +62,16 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
         var entry = ActionEntry.Of(action, decision);
         if (behind)
         {
-            if (await journal.WriteBehindAsync(entry).ConfigureAwait(false) != WriteStatus.Committed) return new Ruling.Refused(JournalDown(null));
+            if (await journal.WriteBehindAsync(entry).ConfigureAwait(false) != WriteStatus.Committed) return new Ruling.Refused(Refusal.OfJournal(null));
         }
         else
         {
             var result = await journal.WriteAsync(new WriteSet([entry], [])).ConfigureAwait(false);
-            if (result.Status != WriteStatus.Committed) return new Ruling.Refused(JournalDown(result.Detail));
+            if (result.Status != WriteStatus.Committed) return new Ruling.Refused(Refusal.OfJournal(result.ReasonCode));
         }
 
         SpineTelemetry.Recorded(time.GetElapsedTime(start), behind);
-        return new Ruling.Forward(new Passage(action, null, behind, journal, desk, time));
+        return new Ruling.Forward(new Passage(action, null, journal, desk, time));
     }
 
     /// <summary>I2's one exception: reads of unclassified data that policy permits without review.</summary>
@@ -82,13 +82,21 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
             if (effect.Verb != Verb.Read || effect.Resource.DataClasses.Count > 0) return false;
         }
 
-        return true;
+        // Without effects nothing was understood, so nothing is known to be a read.
+        return action.Effects.Count > 0;
     }
 
     private async ValueTask<Ruling> DenyAsync(GatewayAction action, Decision decision)
     {
-        var result = await journal.WriteAsync(new WriteSet([ActionEntry.Of(action, decision)], [])).ConfigureAwait(false);
-        return new Ruling.Refused(result.Status == WriteStatus.Committed ? Refusal.OfDecision(decision) : JournalDown(result.Detail));
+        var result = await RecordRefusedAsync(ActionEntry.Of(action, decision)).ConfigureAwait(false);
+        return new Ruling.Refused(result.Status == WriteStatus.Committed ? Refusal.OfDecision(decision) : Refusal.OfJournal(result.ReasonCode));
+    }
+
+    /// <summary>Nothing runs of what is refused, so an entry whose body is too large is better than none.</summary>
+    private async ValueTask<WriteResult> RecordRefusedAsync(EntryDraft entry)
+    {
+        var result = await journal.WriteAsync(WriteSet.Of(entry)).ConfigureAwait(false);
+        return result.ReasonCode == ReasonCodes.TooLarge ? await journal.WriteAsync(WriteSet.Of(entry with { Body = null })).ConfigureAwait(false) : result;
     }
 
     private async ValueTask<Ruling> HoldAsync(Waiter waiter, Decision decision)
@@ -96,32 +104,31 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
         var start = time.GetTimestamp();
         using var span = SpineTelemetry.Source.StartActivity("hold");
         SpineTelemetry.HoldStarted();
-        HoldEnd end;
+        HoldEnd? end = null;
         try
         {
             end = await desk.HoldAsync(waiter, decision).ConfigureAwait(false);
         }
-        catch (JournalStoreException e)
+        catch (JournalStoreException)
         {
             // The state of the review can not be read: nothing runs, and whatever was approved stays approved for a retry.
-            end = new HoldEnd.Refused(ReasonCodes.JournalUnavailable, $"the store can not be read: {e.Message}", null);
+            end = new HoldEnd.Refused(ReasonCodes.JournalUnavailable, "the store can not be read, so nothing may run", null);
+        }
+        finally
+        {
+            SpineTelemetry.HoldEnded(time.GetElapsedTime(start), end switch { HoldEnd.Released => ReasonCodes.Approved, HoldEnd.Refused r => r.ReasonCode, _ => ReasonCodes.Internal });
         }
 
-        SpineTelemetry.HoldEnded(time.GetElapsedTime(start), end is HoldEnd.Refused r ? r.ReasonCode : ReasonCodes.Approved);
         switch (end)
         {
             case HoldEnd.Released released:
-                return new Ruling.Forward(new Passage(released.Action, released.Review.Id, false, journal, desk, time));
-            case HoldEnd.Refused { ReasonCode: ReasonCodes.NoEligibleApprover or ReasonCodes.TooManyPending } refused when waiter.Left is null:
+                return new Ruling.Forward(new Passage(released.Action, released.Review.Id, journal, desk, time));
+            case HoldEnd.Refused { Review: null, ReasonCode: not (ReasonCodes.JournalUnavailable or ReasonCodes.Overloaded or ReasonCodes.ShuttingDown) } refused:
                 // No review came of it, so nothing else has recorded it.
-                var recorded = await journal.WriteAsync(new WriteSet([ActionEntry.Of(waiter.Action, decision, refused.ReasonCode)], [])).ConfigureAwait(false);
-                var refusal = Refusal.OfHold(refused) with { Review = null };
-                return new Ruling.Refused(recorded.Status == WriteStatus.Committed ? refusal : JournalDown(recorded.Detail));
+                var recorded = await RecordRefusedAsync(ActionEntry.Of(waiter.Action, decision, refused.ReasonCode)).ConfigureAwait(false);
+                return new Ruling.Refused(recorded.Status == WriteStatus.Committed ? Refusal.OfHold(refused) : Refusal.OfJournal(recorded.ReasonCode));
             default:
                 return new Ruling.Refused(Refusal.OfHold((HoldEnd.Refused)end));
         }
     }
-
-    private static Refusal JournalDown(string? detail) => new(ReasonCodes.JournalUnavailable,
-        $"the journal can not be written{(detail is null ? "" : $" ({detail})")}, and nothing may run unrecorded", "nothing ran. Retry later; the operator has to look at the journal's disk.");
 }

@@ -17,6 +17,7 @@ public enum AgentChangeStatus
     UnknownOwner,
     UnknownUser,
     UnknownAgent,
+    UnknownKey,
     Unavailable,
 }
 
@@ -92,28 +93,51 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
         return await SaveAsync("agent-added", document, 0, author, issued).ConfigureAwait(false);
     }
 
-    /// <summary>Issues a further key; older ones stay valid until revoked, so that a rotation has no gap.</summary>
+    /// <summary>Issues a further key; older ones stay valid until revoked, so that a rotation has no gap. A revoked agent gets none.</summary>
     public Task<AgentChange> AddKeyAsync(string name, PrincipalRef author) => ChangeAsync("agent-key-added", name, author, document =>
     {
+        if (document.RevokedAt is not null) return (new AgentChange(AgentChangeStatus.UnknownAgent, $"agent `{document.Name}` is revoked; add another"), document, null);
         var (issued, stored) = AgentKeys.Issue(document.Salt, time.GetUtcNow());
-        return (document with { Keys = [.. document.Keys, stored] }, issued);
+        return (null, document with { Keys = [.. document.Keys, stored] }, issued);
     });
 
-    /// <summary>Revokes one key, or with <paramref name="keyId"/> null the agent with all its keys.</summary>
+    /// <summary>
+    /// Revokes one key, or with <paramref name="keyId"/> null the agent with all its keys. Once is for ever: revoking again
+    /// changes nothing, and is done.
+    /// </summary>
     public Task<AgentChange> RevokeAsync(string name, string? keyId, PrincipalRef author) => ChangeAsync(keyId is null ? "agent-revoked" : "agent-key-revoked", name, author, document =>
     {
         var now = time.GetUtcNow();
-        return (keyId is null
-            ? document with { RevokedAt = now }
-            : document with { Keys = document.Keys.Select(k => k.KeyId == keyId && k.RevokedAt is null ? k with { RevokedAt = now } : k).ToArray() }, null);
+        if (keyId is null)
+        {
+            return document.RevokedAt is null
+                ? (null, document with { RevokedAt = now }, null)
+                : (new AgentChange(AgentChangeStatus.Done, null, Entry(document)), document, null);
+        }
+
+        if (document.Keys.FirstOrDefault(k => k.KeyId == keyId) is not { } key)
+        {
+            // Who mistypes a key's id must not go away believing that it is revoked.
+            return (new AgentChange(AgentChangeStatus.UnknownKey, $"agent `{document.Name}` has no key `{VisibleText.Of(keyId, multiline: false)}`"), document, null);
+        }
+
+        return key.RevokedAt is null
+            ? (null, document with { Keys = document.Keys.Select(k => k.KeyId == keyId ? k with { RevokedAt = now } : k).ToArray() }, null)
+            : (new AgentChange(AgentChangeStatus.Done, null, Entry(document)), document, null);
     });
 
-    private async Task<AgentChange> ChangeAsync(string type, string name, PrincipalRef author, Func<AgentDocument, (AgentDocument, IssuedKey?)> change)
+    /// <summary>Whether an agent may still act with the chain that it connected with: not revoked, same owner, same user.</summary>
+    public bool StillActs(ActorChain actors) =>
+        Find(actors.Agent.Name) is { } agent && agent.Id == actors.Agent.Id
+        && ChainOf(agent) is { } now && now.Owner.Id == actors.Owner.Id && now.OnBehalfOf?.Id == actors.OnBehalfOf?.Id;
+
+    private async Task<AgentChange> ChangeAsync(string type, string name, PrincipalRef author, Func<AgentDocument, (AgentChange? Ended, AgentDocument Changed, IssuedKey? Key)> change)
     {
         while (true)
         {
             if (reader.Get(Collection, name) is not { } current) return new AgentChange(AgentChangeStatus.UnknownAgent, $"no agent `{VisibleText.Of(name, multiline: false)}`");
-            var (changed, issued) = change(JsonSerializer.Deserialize(current.Value, IdentityJson.Default.AgentDocument)!);
+            var (ended, changed, issued) = change(JsonSerializer.Deserialize(current.Value, IdentityJson.Default.AgentDocument)!);
+            if (ended is not null) return ended;
             var result = await SaveAsync(type, changed, current.Version, author, issued).ConfigureAwait(false);
             if (result.Status != AgentChangeStatus.NameTaken) return result;
         }

@@ -38,6 +38,7 @@ public sealed record LoginLimits
 public sealed class HumanSessions(IStateReader reader, JournalAppender journal, UserDirectory users, TimeProvider time, LoginLimits limits)
 {
     private const string Collection = "sessions";
+    private const int MaxNameLength = 256;
     private const string CodeAlphabet = "23456789ABCDEFGHJKMNPQRSTVWXYZ";
 
     private readonly Lock gate = new();
@@ -53,29 +54,27 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
 
     /// <summary>
     /// Makes a code for this user and gives it to <paramref name="show"/>, the operator's terminal. Nothing that the caller
-    /// can see tells whether the user exists. False only when too many were asked for.
+    /// can see, here or in <see cref="CompleteAsync"/>, tells whether the user exists: codes are made for any name, and
+    /// shown only for users. False only when too many were asked for.
     /// </summary>
     public bool Begin(string userName, Action<UserEntry, string> show)
     {
         var now = time.GetUtcNow();
-        string code;
-        if (users.Find(userName) is not { } user)
-        {
-            lock (gate) return CountCode(now);
-        }
-
+        var code = $"{RandomNumberGenerator.GetString(CodeAlphabet, 4)}-{RandomNumberGenerator.GetString(CodeAlphabet, 4)}";
         lock (gate)
         {
             if (!CountCode(now)) return false;
-            code = $"{RandomNumberGenerator.GetString(CodeAlphabet, 4)}-{RandomNumberGenerator.GetString(CodeAlphabet, 4)}";
-            if (!pending.TryGetValue(user.Ref.Name, out var codes)) pending[user.Ref.Name] = codes = new PendingCodes();
+            if (userName.Length > MaxNameLength) return true; // nobody's, and not worth keeping
+
+            // Names are whatever somebody sent: they are kept no longer than their codes, and those are counted.
+            foreach (var name in pending.Where(p => p.Value.Codes.TrueForAll(c => c.Expires <= now)).Select(static p => p.Key).ToArray()) pending.Remove(name);
+            if (!pending.TryGetValue(userName, out var codes)) pending[userName] = codes = new PendingCodes();
             codes.Codes.RemoveAll(c => c.Expires <= now);
-            if (codes.Codes.Count == 0) codes.Failures = 0;
             if (codes.Codes.Count >= limits.MaxOpenCodes) codes.Codes.RemoveAt(0);
             codes.Codes.Add((code, now + limits.CodeLifetime));
         }
 
-        show(user, code);
+        if (users.Find(userName) is { } user) show(user, code);
         return true;
     }
 

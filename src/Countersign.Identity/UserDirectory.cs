@@ -31,10 +31,18 @@ public sealed class UserDirectory
 
     public UserEntry? Find(OpaqueId id) => byId.GetValueOrDefault(id);
 
-    /// <summary>Loads the directory, giving ids to users that are new. Throws when the store can not write: a start-up error.</summary>
+    /// <summary>
+    /// Loads the directory, giving ids to users that are new. Throws when the store can not write, or two names differ only
+    /// by case (P36): start-up errors.
+    /// </summary>
     public static async Task<UserDirectory> LoadAsync(
         IReadOnlyDictionary<string, IReadOnlySet<string>> declared, IStateReader reader, JournalAppender journal)
     {
+        if (declared.Keys.GroupBy(static n => n, StringComparer.OrdinalIgnoreCase).FirstOrDefault(static g => g.Skip(1).Any()) is { } twins)
+        {
+            throw new InvalidOperationException($"users {string.Join(", ", twins.Select(static n => $"`{n}`"))} differ only by case; rename one of them");
+        }
+
         var users = new List<UserEntry>(declared.Count);
         foreach (var (name, groups) in declared.OrderBy(static d => d.Key, StringComparer.Ordinal))
         {

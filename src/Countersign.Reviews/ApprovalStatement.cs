@@ -11,15 +11,22 @@ namespace Countersign.Reviews;
 /// The exact bytes that an answer commits to (docs/spec/approval-statement.md). The gateway makes it, the human's client
 /// shows what it says and sends it back unchanged; it is then made again from the review as it is at that moment, and any
 /// difference refuses the answer. So an answer can not be moved to another review, person, channel or payload, nor
-/// outlive its <c>expires</c>, nor be used twice (the nonce is the statement's own identity in the review).
+/// outlive its <c>expires</c>, nor be used twice: the review keeps the hash of each statement that it took.
 /// </summary>
 public static class ApprovalStatement
 {
     /// <summary>How long a statement can be answered. 5 minutes: one reading, not one shift.</summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromMinutes(5);
 
+    /// <summary>128 bits: no two statements are alike, so that each can be spent once.</summary>
+    private const int NonceBytes = 16;
+
     public static string Create(Review review, UserEntry approver, AnswerKind kind, string channel, string? comment, DateTimeOffset now) =>
-        Write(review, approver, kind, channel, comment, now + Lifetime, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
+        Write(review, approver, kind, channel, comment, now + Lifetime, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(NonceBytes)));
+
+    /// <summary>Bytes of the longest statement that anybody could make of this review, but for his comment.</summary>
+    internal static int Size(Review review) => Encoding.UTF8.GetByteCount(
+        Write(review, new UserEntry(review.Owner, new HashSet<string>()), AnswerKind.Approve, "", null, review.ExpiresAt, ""));
 
     private static string Write(Review review, UserEntry approver, AnswerKind kind, string channel, string? comment, DateTimeOffset expires, string nonce) =>
         CanonicalJson.Object(
@@ -46,27 +53,35 @@ public static class ApprovalStatement
             ("nonce", nonce)).ToString();
 
     /// <summary>
-    /// Checks a statement that came back: same bytes as this review, person and channel give now, and not expired.
+    /// Checks a statement that came back: same bytes as this review, person and channel give now, and not expired. What it
+    /// claims is only read to write it again; never throws.
     /// </summary>
     public static bool TryVerify(string statement, Review review, UserEntry approver, string channel, DateTimeOffset now, out AnswerKind kind, out string? comment)
     {
         kind = default;
         comment = null;
-        if (statement.Length > MaxLength) return false;
+        if (statement is null || statement.Length > MaxLength) return false;
         try
         {
             using var document = JsonDocument.Parse(statement, new JsonDocumentOptions { MaxDepth = 8 });
             var root = document.RootElement;
-            if (!Enum.TryParse(root.GetProperty("decision").GetString(), ignoreCase: true, out kind)) return false;
+            switch (root.GetProperty("decision").GetString())
+            {
+                case "approve": kind = AnswerKind.Approve; break;
+                case "deny": kind = AnswerKind.Deny; break;
+                default: return false;
+            }
+
             if (root.TryGetProperty("comment", out var said)) comment = said.GetString();
-            var nonce = root.GetProperty("nonce").GetString()!;
+            if (root.GetProperty("nonce").GetString() is not { Length: 2 * NonceBytes } nonce || nonce.AsSpan().ContainsAnyExcept("0123456789abcdef")) return false;
             if (!DateTimeOffset.TryParseExact(root.GetProperty("expires").GetString(), "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var expires)) return false;
-            if (expires <= now || expires > now + Lifetime || nonce.Length != 32) return false;
+            if (expires <= now || expires > now + Lifetime) return false;
             var expected = Write(review, approver, kind, channel, comment, expires, nonce);
             return CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(expected), Encoding.UTF8.GetBytes(statement));
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
         {
+            // ArgumentException: half of a surrogate pair in the text.
             return false;
         }
     }

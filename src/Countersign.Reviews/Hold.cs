@@ -31,6 +31,9 @@ public abstract record Rederived
 /// One connection that holds for a review. The protocol makes it, watches its client, and calls <see cref="Leave"/>;
 /// the first reason counts.
 /// </summary>
+/// <param name="action">The action as it was presented.</param>
+/// <param name="deriveAfresh">See <see cref="DeriveAfresh"/>.</param>
+/// <param name="told">See <see cref="Told"/>. One that throws has lost its client.</param>
 public sealed class Waiter(GatewayAction action, Func<ValueTask<Rederived>> deriveAfresh, Action<Review> told)
 {
     private readonly Lock gate = new();

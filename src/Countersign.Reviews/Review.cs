@@ -41,7 +41,12 @@ public sealed record ShownEffect(string Verb, string Action, string ResourceType
 }
 
 /// <summary>A bound value as it was shown. <see cref="Text"/> null is SQL NULL.</summary>
-public sealed record ShownParameter(string Type, string? Text);
+public sealed record ShownParameter(string Type, string? Text)
+{
+    /// <summary>A value that has no text is shown as its bytes: an empty text would be another value (I10).</summary>
+    public static ShownParameter Of(ActionParameter parameter) => new(parameter.Type,
+        parameter.Raw is null ? null : parameter.Text ?? $"hex:{Convert.ToHexStringLower(parameter.Raw)}");
+}
 
 /// <summary>
 /// The wait for humans on one action. Immutable; each change is a compare-and-set of the next value. What is shown comes
@@ -89,6 +94,11 @@ public sealed record Review
 
     public IReadOnlyList<Answer> Answers { get; init; } = [];
 
+    /// <summary>
+    /// SHA-256 of the statements whose answers no longer count, because what they answered has changed: none counts again.
+    /// </summary>
+    public IReadOnlyList<string> SpentStatements { get; init; } = [];
+
     public DateTimeOffset? ClosedAt { get; init; }
 
     /// <summary>Reason code of the close.</summary>
@@ -97,11 +107,17 @@ public sealed record Review
     /// <summary>Who closed it, where a human did.</summary>
     public string? ClosedBy { get; init; }
 
+    /// <summary>The action that the clearance was consumed by: that of one waiter. Null unless released.</summary>
+    public ActionId? ReleasedAction { get; init; }
+
     /// <summary>How the released action ended; null until known.</summary>
     public Outcome? Outcome { get; init; }
 
     [JsonIgnore]
     public bool IsOpen => State is ReviewState.Pending or ReviewState.Approved;
+
+    /// <summary>Past its deadline, or longer without a waiter than <paramref name="detached"/>: denied, whether or not that is written yet (I6).</summary>
+    public bool HasRunOut(DateTimeOffset now, TimeSpan detached) => ExpiresAt <= now || (DetachedAt is { } since && now - since >= detached);
 
     /// <summary>Humans of the actor chain: they may say no, never yes (I4).</summary>
     public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id);

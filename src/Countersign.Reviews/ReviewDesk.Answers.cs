@@ -13,29 +13,45 @@ public sealed partial class ReviewDesk
     public (string? Statement, AnswerResult? Refused) Draft(ReviewId id, UserEntry user, AnswerKind kind, string channel, string? comment)
     {
         if (store.FindOpen(id) is not { } current) return (null, ClosedOrUnknown(id));
-        if (Refuse(current.Review, user, kind, channel, comment) is { } reason) return (null, Refusal(reason, current.Review, user));
-        return (ApprovalStatement.Create(current.Review, user, kind, channel, comment, time.GetUtcNow()), null);
+        var now = time.GetUtcNow();
+        if (current.Review.HasRunOut(now, limits.Detached)) return (null, RunOut(current.Review));
+        if (Refuse(current.Review, user, kind, channel, comment, now) is { } reason) return (null, Refusal(reason, current.Review, user));
+        return (ApprovalStatement.Create(current.Review, user, kind, channel, comment, now), null);
     }
 
     /// <summary>
     /// Takes an answer over a statement. <paramref name="user"/> is a human whose session was just verified; nothing else
-    /// may call this. Refused answers are journalled too.
+    /// may call this. Refused answers are journalled too. Never throws: what can not be read or written does not count.
     /// </summary>
     public async Task<AnswerResult> AnswerAsync(ReviewId id, UserEntry user, string channel, string statement)
+    {
+        try
+        {
+            return await TakeAnswerAsync(id, user, channel, statement).ConfigureAwait(false);
+        }
+        catch (JournalStoreException)
+        {
+            return new AnswerResult(ReasonCodes.JournalUnavailable, "the store can not be read, and the answer does not count; try again", null);
+        }
+    }
+
+    private async Task<AnswerResult> TakeAnswerAsync(ReviewId id, UserEntry user, string channel, string statement)
     {
         while (true)
         {
             if (store.FindOpen(id) is not { } current) return ClosedOrUnknown(id);
             var (review, version) = current;
             var now = time.GetUtcNow();
-            if (review.ExpiresAt <= now)
+            if (review.HasRunOut(now, limits.Detached))
             {
+                // Over, whether or not that can be written now (I6).
                 await ExpireAsync(review, version).ConfigureAwait(false);
-                continue;
+                return RunOut(review);
             }
 
             var reason = ApprovalStatement.TryVerify(statement, review, user, channel, now, out var kind, out var comment)
-                ? Refuse(review, user, kind, channel, comment)
+                && !review.SpentStatements.Contains(ApprovalStatement.Sha256(statement))
+                ? Refuse(review, user, kind, channel, comment, now)
                 : ReasonCodes.StatementMismatch;
             if (reason is not null)
             {
@@ -51,7 +67,7 @@ public sealed partial class ReviewDesk
                 next = Close(next, ReviewState.Denied, ReasonCodes.ReviewDenied, user.Ref.Name);
                 entries.Add(ReviewEntries.Simple("review-denied", next, ReasonCodes.ReviewDenied, user.Ref.Id));
             }
-            else if (IsMet(next, next.Requirements, now))
+            else if (next.State == ReviewState.Pending && IsMet(next.Requirements, Counting(next, next.Requirements), now - next.CreatedAt))
             {
                 next = next with { State = ReviewState.Approved };
                 entries.Add(ReviewEntries.Simple("review-approved", next, ReasonCodes.Approved));
@@ -65,22 +81,25 @@ public sealed partial class ReviewDesk
                         ? new AnswerResult(ReasonCodes.ReviewDenied, "denied; it will not run", next)
                         : new AnswerResult(ReasonCodes.Approved, Progress(next), next);
                 case WriteStatus.Unavailable:
-                    return new AnswerResult(ReasonCodes.JournalUnavailable, $"the answer could not be recorded and does not count: {result.Detail}", review);
+                    return new AnswerResult(ReasonCodes.JournalUnavailable, "the answer could not be recorded; look at the review again before you repeat it", review);
             }
         }
     }
 
     /// <summary>Why this human may not give this answer now, or null. The order is from what never changes to what may.</summary>
-    private string? Refuse(Review review, UserEntry user, AnswerKind kind, string channel, string? comment)
+    private string? Refuse(Review review, UserEntry user, AnswerKind kind, string channel, string? comment, DateTimeOffset now)
     {
-        if (review.Answers.Any(a => a.User == user.Ref.Id)) return ReasonCodes.AlreadyDecided;
+        // Whatever the caller believes: only humans decide, on a channel of this build, in the groups they are in now (P30, P33).
+        if (user.Ref.Kind != PrincipalKind.User) return ReasonCodes.NotHuman;
+        if (users.Find(user.Ref.Id) is not { } known || !Channels.Contains(channel)) return ReasonCodes.NotEligible;
+        if (review.Answers.Any(a => a.User == known.Ref.Id)) return ReasonCodes.AlreadyDecided;
         if (comment is { } said && said.Length > limits.CommentLength) return ReasonCodes.TooLarge;
 
         // A human of the actor chain may always say no to what is done in his name; never yes (I4).
-        if (review.IsActor(user.Ref.Id)) return kind == AnswerKind.Deny ? null : ReasonCodes.SelfApproval;
-        var age = time.GetUtcNow() - review.CreatedAt;
-        if (!review.Requirements.Any(r => r.GroupsAt(age).Any(user.Groups.Contains))) return ReasonCodes.NotEligible;
-        if (!policy.MayApprove(user, review, channel)) return ReasonCodes.NotEligible;
+        if (review.IsActor(known.Ref.Id)) return kind == AnswerKind.Deny ? null : ReasonCodes.SelfApproval;
+        var age = now - review.CreatedAt;
+        if (!review.Requirements.Any(r => r.GroupsAt(age).Any(known.Groups.Contains))) return ReasonCodes.NotEligible;
+        if (!policy.MayApprove(known, review, channel)) return ReasonCodes.NotEligible;
         if (kind == AnswerKind.Approve && review.Requirements.Any(static r => r.Justify) && string.IsNullOrWhiteSpace(comment)) return ReasonCodes.JustificationRequired;
         return null;
     }
@@ -93,12 +112,16 @@ public sealed partial class ReviewDesk
         ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",
         ReasonCodes.JustificationRequired => "policy asks for a justification; add a comment",
         ReasonCodes.TooLarge => "the comment is too long",
+        ReasonCodes.NotHuman => "only humans decide",
         _ => "the answer was refused",
     }, review);
 
     private AnswerResult ClosedOrUnknown(ReviewId id) => store.Find(id) is { } closed
         ? new AnswerResult(ReasonCodes.ReviewClosed, $"the review is {closed.State.ToString().ToLowerInvariant()} already", closed)
         : new AnswerResult(ReasonCodes.ReviewUnknown, $"no review `{id}`", null);
+
+    private static AnswerResult RunOut(Review review) =>
+        new(ReasonCodes.ReviewClosed, "the review has expired: nobody decided in time, which is a no", review);
 
     private string Progress(Review review)
     {
@@ -107,42 +130,60 @@ public sealed partial class ReviewDesk
             return WaiterCount(review.Id) > 0 ? "approved; it is decided afresh and runs now" : "approved; it runs when the agent presents the same action again";
         }
 
-        var open = RequirementAlgebra.OpenSlots(review.Requirements,
-            review.Answers.Where(static a => a.Kind == AnswerKind.Approve).Select(a => users.Find(a.User)).OfType<UserEntry>().Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(),
-            time.GetUtcNow() - review.CreatedAt).Sum();
+        var open = RequirementAlgebra.OpenSlots(review.Requirements, People(Counting(review, review.Requirements)), time.GetUtcNow() - review.CreatedAt).Sum();
         return $"approved by you; {open} more needed";
     }
 
     // ---- time ----
 
-    private async Task ExpireAsync(Review review, long version)
+    private Task<WriteResult> ExpireAsync(Review review, long version)
     {
         var expired = Close(review, ReviewState.Expired, ReasonCodes.ReviewExpired);
-        await WriteAsync(expired, ReviewStore.Open, version, ReviewEntries.Simple("review-expired", expired, ReasonCodes.ReviewExpired)).ConfigureAwait(false);
+        return WriteAsync(expired, ReviewStore.Open, version, ReviewEntries.Simple("review-expired", expired, ReasonCodes.ReviewExpired));
     }
 
     /// <summary>
-    /// Ends what is over and tells escalations that have come; called each second by the host. All of it is decided from
-    /// the stored times, so that a restart loses no deadline (P26). Undecided at the deadline is denied (I6).
+    /// Ends what is over, tells escalations that have come, and makes good what could not be written in its time; called
+    /// each second by the host. All of it is decided from the stored times, so that a restart loses no deadline (P26).
+    /// Undecided at the deadline is denied (I6).
     /// </summary>
     public async Task SweepAsync()
     {
+        foreach (var (id, left) in unrecorded) await RecordOutcomeAsync(id, left.Action, left.Outcome).ConfigureAwait(false);
+
         var now = time.GetUtcNow();
+        var open = new HashSet<ReviewId>();
         foreach (var (review, version) in store.ListOpen().ToArray())
         {
-            if (review.ExpiresAt <= now || (review.DetachedAt is { } since && now - since >= limits.Detached))
+            open.Add(review.Id);
+            if (review.HasRunOut(now, limits.Detached))
             {
                 await ExpireAsync(review, version).ConfigureAwait(false);
                 continue;
             }
 
-            var due = review.Requirements.Sum(r => r.Escalations.Count(e => e.After <= now - review.CreatedAt));
+            // An answer may have been written by somebody who never learnt that it was, and so woke nobody.
+            if (review.State == ReviewState.Approved) WakeAll(review.Id);
+            if (review.DetachedAt is null && WaiterCount(review.Id) == 0)
+            {
+                await DetachAsync(review, version, "no-waiter").ConfigureAwait(false);
+                continue;
+            }
+
+            var due = Due(review.Requirements, now - review.CreatedAt);
             if (due <= review.EscalationsTold) continue;
             var next = review with { EscalationsTold = due };
-            await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-escalated", next)).ConfigureAwait(false);
-            foreach (var waiter in WaitersOf(review.Id)) Tell(waiter, next);
+            var result = await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-escalated", next)).ConfigureAwait(false);
+            if (result.Status == WriteStatus.Committed) TellAll(next);
+        }
+
+        foreach (var id in waiters.Keys)
+        {
+            if (!open.Contains(id)) WakeAll(id);
         }
     }
+
+    private static int Due(IReadOnlyList<Requirement> requirements, TimeSpan age) => requirements.Sum(r => r.Escalations.Count(e => e.After <= age));
 
     /// <summary>
     /// After a start: open reviews have no waiters any more and are shown detached; what was released and has no outcome
@@ -150,12 +191,9 @@ public sealed partial class ReviewDesk
     /// </summary>
     public async Task RecoverAsync()
     {
-        var now = time.GetUtcNow();
         foreach (var (review, version) in store.ListOpen().ToArray())
         {
-            if (review.DetachedAt is not null) continue;
-            var next = review with { DetachedAt = now };
-            await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-detached", next, "restart")).ConfigureAwait(false);
+            if (review.DetachedAt is null) await DetachAsync(review, version, "restart").ConfigureAwait(false);
         }
 
         foreach (var (review, version) in store.ListInFlight().ToArray())

@@ -1,4 +1,5 @@
 using Countersign.Core;
+using Countersign.Identity;
 using Countersign.Journal;
 
 namespace Countersign.Reviews;
@@ -7,111 +8,154 @@ public sealed partial class ReviewDesk
 {
     /// <summary>
     /// Derives and decides afresh in the presence of a waiter, and consumes the clearance (I3, I5, I7). Null: not released,
-    /// look at the review again.
+    /// and either the review has changed or the waiter has left; look again.
     /// </summary>
     private async Task<HoldEnd?> TryReleaseAsync(Review review, long version, Waiter waiter)
     {
-        var now = time.GetUtcNow();
-        if (review.ExpiresAt <= now)
-        {
-            await ExpireAsync(review, version).ConfigureAwait(false);
-            return null;
-        }
+        if (review.HasRunOut(time.GetUtcNow(), limits.Detached)) return Down(await ExpireAsync(review, version).ConfigureAwait(false));
 
         // What runs is the waiter's own message, understood again; never what the store remembers of it (P20).
-        if (await waiter.DeriveAfresh().ConfigureAwait(false) is not Rederived.As { Action: var fresh } derived)
-        {
-            return new HoldEnd.Refused(ReasonCodes.TargetChanged, "it can no longer be understood as it was when it was held", review);
-        }
+        var derived = await waiter.DeriveAfresh().ConfigureAwait(false);
+        if (derived is Rederived.Refused refused) return new HoldEnd.Refused(refused.ReasonCode, refused.Message, review);
 
+        // It is still the action that was presented, under the id that the journal knows.
+        var fresh = ((Rederived.As)derived).Action with { Id = waiter.Action.Id };
         var digest = GatewayAction.ComputeDigest(review.Salt, fresh.ToCanonical());
         if (digest != ActionDigest.Parse(review.Digest))
         {
             return new HoldEnd.Refused(ReasonCodes.TargetChanged, "the session is no longer the one that was approved", review);
         }
 
+        if (!policy.StillActs(fresh.Actors)) return Down(await DenyAsync(review, version, ReasonCodes.Unauthenticated).ConfigureAwait(false));
         var decision = policy.Decide(fresh);
         if (decision.Verdict == Verdict.Deny)
         {
-            var denied = Close(review, ReviewState.Denied, decision.ReasonCode) with { Revision = decision.Revision, Policies = decision.DeterminingPolicies.ToArray() };
-            await WriteAsync(denied, ReviewStore.Open, version, ReviewEntries.Simple("review-denied", denied, decision.ReasonCode)).ConfigureAwait(false);
-            return null;
+            var decided = review with { Revision = decision.Revision, Policies = decision.DeterminingPolicies.ToArray() };
+            return Down(await DenyAsync(decided, version, decision.ReasonCode).ConfigureAwait(false));
         }
 
-        var effects = fresh.Effects.Select(ShownEffect.Of).ToArray();
+        // Taken after what may have lasted: deriving afresh asks the target.
+        var now = time.GetUtcNow();
         var shown = review.Effects.Select(static e => e.Canonical).ToHashSet(StringComparer.Ordinal);
+        var effects = fresh.Effects.Select(ShownEffect.Of).ToArray();
         if (effects.Any(e => !shown.Contains(e.Canonical)))
         {
             // Something nobody has seen: what was said before was said about something else.
-            await ReopenAsync(review with { Effects = effects, Answers = [] }, decision, version, "approvals-voided", ReasonCodes.TargetChanged, waiter).ConfigureAwait(false);
-            return null;
+            return Down(await ReopenAsync(review with { Effects = effects, Notes = fresh.Notes }, decision, [], version, "approvals-voided", ReasonCodes.TargetChanged, now).ConfigureAwait(false));
         }
 
-        if (!IsMet(review, decision.Requirements, now))
+        var counting = Counting(review, decision.Requirements);
+        if (!IsMet(decision.Requirements, counting, now - review.CreatedAt))
         {
-            await ReopenAsync(review, decision, version, "review-reopened", ReasonCodes.ReviewRequired, waiter).ConfigureAwait(false);
-            return null;
+            return Down(await ReopenAsync(review, decision, counting, version, "review-reopened", ReasonCodes.ReviewRequired, now).ConfigureAwait(false));
         }
 
-        // The last look before the clearance: nothing runs for nobody (P24).
-        if (waiter.Left is not null) return null;
+        // The last look before the clearance: nothing runs for nobody (P24), or after the deadline (I6).
+        if (waiter.Left is not null || review.HasRunOut(now, limits.Detached)) return null;
 
-        var released = Close(review, ReviewState.Released, ReasonCodes.Approved) with { Revision = decision.Revision };
-        var result = await WriteAsync(released, ReviewStore.Open, version, ReviewEntries.Released(released, waiter.Action.Id, digest)).ConfigureAwait(false);
-        return result.Status switch
+        var released = Close(review, ReviewState.Released, ReasonCodes.Approved) with
         {
-            WriteStatus.Committed => new HoldEnd.Released(released, fresh),
-            WriteStatus.Conflict => null,
-            _ => JournalDown(result),
+            Revision = decision.Revision,
+            Policies = decision.DeterminingPolicies.ToArray(),
+            ReleasedAction = waiter.Action.Id,
         };
+        var result = await WriteAsync(released, ReviewStore.Open, version, ReviewEntries.Released(released, digest, counting)).ConfigureAwait(false);
+        if (result.Status != WriteStatus.Committed) return Down(result);
+
+        // Gone while that was written. The clearance is spent, and nothing was sent nor will be: that is known, so it is said.
+        if (waiter.Left is not (LeaveReason.Cancelled or LeaveReason.Lost)) return new HoldEnd.Released(released, fresh);
+        await RecordOutcomeAsync(released.Id, waiter.Action.Id, new Outcome(OutcomeStatus.Failed, null, 0, TimeSpan.Zero, NotSent)).ConfigureAwait(false);
+        return waiter.Left == LeaveReason.Cancelled
+            ? new HoldEnd.Refused(ReasonCodes.ReviewWithdrawn, "it was cancelled before it was sent", released)
+            : new HoldEnd.Refused(ReasonCodes.ReviewPending, "the connection was lost before it was sent", released);
     }
 
-    /// <summary>Whether the approvals of people who are eligible now meet these requirements; none are met by nobody.</summary>
-    private bool IsMet(Review review, IReadOnlyList<Requirement> requirements, DateTimeOffset now)
+    /// <summary>Error of an outcome whose client had gone before anything was sent to the target.</summary>
+    internal const string NotSent = "not-sent";
+
+    /// <summary>The refusal when the journal did not take it, or null: look at the review again.</summary>
+    private static HoldEnd? Down(WriteResult result) => result.Status == WriteStatus.Unavailable ? JournalDown(result) : null;
+
+    private Task<WriteResult> DenyAsync(Review review, long version, string reason)
     {
-        var justify = requirements.Any(static r => r.Justify);
-        var people = review.Answers
+        var denied = Close(review, ReviewState.Denied, reason);
+        return WriteAsync(denied, ReviewStore.Open, version, ReviewEntries.Simple("review-denied", denied, reason));
+    }
+
+    /// <summary>
+    /// The approvals that count towards these requirements now: of people who are still here, behind no actor, whom policy
+    /// lets approve, with a comment where one is asked for (I4, I5, P33).
+    /// </summary>
+    private Answer[] Counting(Review review, IReadOnlyList<Requirement> requirements)
+    {
+        var asked = requirements.Count > 0 ? review with { Requirements = requirements } : review;
+        var justify = asked.Requirements.Any(static r => r.Justify);
+        return review.Answers
             .Where(a => a.Kind == AnswerKind.Approve && !(justify && string.IsNullOrWhiteSpace(a.Comment)))
-            .Select(a => (Answer: a, User: users.Find(a.User)))
-            .Where(p => p.User is not null && !review.IsActor(p.User.Ref.Id) && policy.MayApprove(p.User, review, p.Answer.Channel))
-            .Select(static p => KeyValuePair.Create(p.User!.Ref.Id, p.User.Groups))
+            .Where(a => users.Find(a.User) is { } user && !review.IsActor(user.Ref.Id) && policy.MayApprove(user, asked, a.Channel))
             .ToArray();
-        return RequirementAlgebra.IsMet(requirements, people, now - review.CreatedAt);
     }
 
-    private async Task ReopenAsync(Review review, Decision decision, long version, string entry, string reason, Waiter waiter)
+    private KeyValuePair<OpaqueId, IReadOnlySet<string>>[] People(IEnumerable<Answer> answers) =>
+        answers.Select(a => users.Find(a.User)).OfType<UserEntry>().Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray();
+
+    /// <summary>Whether these approvals meet these requirements; no requirements are met by nobody.</summary>
+    private bool IsMet(IReadOnlyList<Requirement> requirements, IEnumerable<Answer> counting, TimeSpan age) =>
+        RequirementAlgebra.IsMet(requirements, People(counting), age);
+
+    /// <summary>
+    /// Back to waiting, under what policy asks now. Approvals that do not count any more are taken off, so that who gave one
+    /// may give another; their statements are spent.
+    /// </summary>
+    private async Task<WriteResult> ReopenAsync(Review review, Decision decision, IReadOnlyList<Answer> kept, long version, string entry, string reason, DateTimeOffset now)
     {
+        // No requirement at all comes with effects that policy permits and nobody has seen: those who were asked are asked again.
         var requirements = decision.Requirements.Count > 0 ? decision.Requirements : review.Requirements;
         var expires = review.CreatedAt + Shortest(requirements);
+        var voided = review.Answers.Except(kept).ToArray();
         var next = review with
         {
             State = ReviewState.Pending,
+            Answers = kept,
+            SpentStatements = [.. review.SpentStatements, .. voided.Select(static a => a.StatementSha256)],
             Requirements = requirements,
             Policies = decision.DeterminingPolicies.ToArray(),
             Revision = decision.Revision,
             ExpiresAt = expires < review.ExpiresAt ? expires : review.ExpiresAt,
+            EscalationsTold = Due(requirements, now - review.CreatedAt),
         };
-        if (!CanEverBeMet(next))
-        {
-            var denied = Close(next, ReviewState.Denied, ReasonCodes.NoEligibleApprover);
-            await WriteAsync(denied, ReviewStore.Open, version, ReviewEntries.Simple("review-denied", denied, ReasonCodes.NoEligibleApprover)).ConfigureAwait(false);
-            return;
-        }
+        if (!CanEverBeMet(next)) return await DenyAsync(next, version, ReasonCodes.NoEligibleApprover).ConfigureAwait(false);
 
         // The entry commits to the new effects and requirements as `review-opened` did to the first ones.
-        var result = await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Opened(next, entry, reason)).ConfigureAwait(false);
-        if (result.Status == WriteStatus.Committed) Tell(waiter, next);
+        var result = await WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Opened(next, entry, reason, voided)).ConfigureAwait(false);
+        if (result.Status == WriteStatus.Committed) TellAll(next);
+        return result;
     }
 
-    /// <summary>Records how a released action ended. Never throws; what can not be written is found unknown at the next start.</summary>
+    /// <summary>
+    /// Records how a released action ended. Never throws; what can not be written now is written by a later sweep, and what
+    /// a crash takes before that is found unknown at the next start.
+    /// </summary>
     public async Task RecordOutcomeAsync(ReviewId id, ActionId action, Outcome outcome)
     {
-        while (store.FindInFlight(id) is { } current)
+        try
         {
-            var next = current.Review with { Outcome = outcome };
-            var entry = ReviewEntries.OutcomeOf(action, id, next.Agent.Id, next.Target, outcome);
-            var result = await WriteAsync(next, ReviewStore.InFlight, current.Version, entry).ConfigureAwait(false);
-            if (result.Status != WriteStatus.Conflict) return;
+            while (store.FindInFlight(id) is { } current)
+            {
+                var next = current.Review with { Outcome = outcome };
+                var entry = ReviewEntries.OutcomeOf(action, id, next.Agent.Id, next.Target, outcome);
+                var result = await WriteAsync(next, ReviewStore.InFlight, current.Version, entry).ConfigureAwait(false);
+                if (result.Status == WriteStatus.Committed) break;
+                if (result.Status == WriteStatus.Conflict) continue;
+                unrecorded[id] = (action, outcome);
+                return;
+            }
+
+            unrecorded.TryRemove(id, out _);
+        }
+        catch (JournalStoreException)
+        {
+            unrecorded[id] = (action, outcome);
         }
     }
 }

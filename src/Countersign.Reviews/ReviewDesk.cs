@@ -11,7 +11,13 @@ namespace Countersign.Reviews;
 /// </summary>
 public sealed record PolicyQuestions(
     Func<GatewayAction, Decision> Decide,
-    Func<UserEntry, Review, string, bool> MayApprove);
+    Func<UserEntry, Review, string, bool> MayApprove)
+{
+    /// <summary>
+    /// Whether this agent may still act with this chain: not revoked, same owner, same user. Asked at release (I5, P22).
+    /// </summary>
+    public Func<ActorChain, bool> StillActs { get; init; } = static _ => true;
+}
 
 /// <summary>What became of a human's answer.</summary>
 public sealed record AnswerResult(string ReasonCode, string Message, Review? Review)
@@ -34,6 +40,12 @@ public sealed partial class ReviewDesk(
     private readonly ReviewStore store = new(reader);
     private readonly ConcurrentDictionary<ReviewId, WaiterSet> waiters = new();
 
+    /// <summary>One agent opens one review at a time, so that its open ones can be counted. As many as there are agents.</summary>
+    private readonly ConcurrentDictionary<OpaqueId, SemaphoreSlim> opening = new();
+
+    /// <summary>Outcomes that the journal did not take yet; as many at most as there are reviews in flight.</summary>
+    private readonly ConcurrentDictionary<ReviewId, (ActionId Action, Outcome Outcome)> unrecorded = new();
+
     private sealed class WaiterSet
     {
         public readonly List<Waiter> Items = [];
@@ -43,7 +55,9 @@ public sealed partial class ReviewDesk(
 
     public IReadOnlyList<Review> ListOpen() => store.ListOpen().Select(static r => r.Review).OrderBy(static r => r.CreatedAt).ToArray();
 
-    public IReadOnlyList<Review> ListClosed() => store.ListInFlight().Select(static r => r.Review).Concat(store.ListClosed()).OrderByDescending(static r => r.ClosedAt).ToArray();
+    /// <summary>The newest reviews that are over, newest first, those whose action is still under way among them.</summary>
+    public IReadOnlyList<Review> ListClosed(int max = 200) =>
+        store.ListInFlight().Select(static r => r.Review).Concat(store.ListClosed(max)).OrderByDescending(static r => r.ClosedAt).Take(max).ToArray();
 
     public int WaiterCount(ReviewId id)
     {
@@ -53,47 +67,55 @@ public sealed partial class ReviewDesk(
 
     /// <summary>
     /// Opens or joins the review of this action and waits. <paramref name="decision"/> is the requestable denial that
-    /// policy gave it just now. Completes when the action is released, refused, or the waiter leaves.
+    /// policy gave it just now. Completes when the action is released, refused, or the waiter leaves. A refusal without a
+    /// review means that nothing was opened, and that nothing of it is in the journal yet.
     /// </summary>
+    /// <exception cref="JournalStoreException">The store can not be read: nothing runs.</exception>
     public async Task<HoldEnd> HoldAsync(Waiter waiter, Decision decision)
     {
         var key = JoinKey.Compute(joinSecret, waiter.Canonical);
-        ReviewId id;
         while (true)
         {
-            if (store.FindOpen(key) is { } open)
+            // Nobody is asked for somebody who has gone already.
+            if (waiter.Left is { } gone) return Gone(gone, null);
+            if (store.FindOpen(key) is not { } open)
             {
-                id = open.Review.Id;
-                Register(id, waiter);
-                var joined = await JoinAsync(open.Review, open.Version, waiter).ConfigureAwait(false);
-                if (joined is null)
-                {
-                    Unregister(id, waiter);
-                    continue;
-                }
-
-                if (joined is { } refused && refused != Nothing)
-                {
-                    Unregister(id, waiter);
-                    return refused;
-                }
-
-                break;
+                var (opened, end) = await OpenAsync(key, waiter, decision).ConfigureAwait(false);
+                if (end is not null) return end;
+                if (opened is { } made) return await WaitAsync(made, waiter).ConfigureAwait(false);
+                continue;
             }
 
-            var (opened, end) = await OpenAsync(key, waiter, decision).ConfigureAwait(false);
-            if (end is not null) return end;
-            if (opened is null) continue;
-            id = opened.Value;
-            break;
-        }
+            if (open.Review.HasRunOut(time.GetUtcNow(), limits.Detached))
+            {
+                // It is denied, though no sweep has said so yet: nobody joins it, and what comes now is a new request.
+                var expired = await ExpireAsync(open.Review, open.Version).ConfigureAwait(false);
+                if (expired.Status == WriteStatus.Unavailable) return JournalDown(expired);
+                continue;
+            }
 
-        return await WaitAsync(id, waiter).ConfigureAwait(false);
+            var joined = await JoinAsync(open.Review, open.Version, waiter).ConfigureAwait(false);
+            if (joined.Status == WriteStatus.Committed) return await WaitAsync(open.Review.Id, waiter).ConfigureAwait(false);
+            if (joined.Status == WriteStatus.Unavailable) return JournalDown(joined);
+        }
     }
 
-    private static readonly HoldEnd Nothing = new HoldEnd.Refused("", "", null);
-
+    /// <summary>The id of what was opened, or the refusal; neither when somebody else opened it in between: join that one.</summary>
     private async Task<(ReviewId? Id, HoldEnd? End)> OpenAsync(JoinKey key, Waiter waiter, Decision decision)
+    {
+        var gate = opening.GetOrAdd(waiter.Action.Actors.Agent.Id, static _ => new SemaphoreSlim(1, 1));
+        await gate.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return store.FindOpen(key) is null ? await OpenCountedAsync(key, waiter, decision).ConfigureAwait(false) : (null, null);
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    private async Task<(ReviewId? Id, HoldEnd? End)> OpenCountedAsync(JoinKey key, Waiter waiter, Decision decision)
     {
         var action = waiter.Action;
         var agent = action.Actors.Agent;
@@ -119,7 +141,7 @@ public sealed partial class ReviewDesk(
             Effects = action.Effects.Select(ShownEffect.Of).ToArray(),
             Operation = action.Payload.Operation,
             Statement = action.Payload.DisplayText,
-            Parameters = action.Payload.Parameters.Select(static p => new ShownParameter(p.Type, p.Raw is null ? null : p.Text ?? "")).ToArray(),
+            Parameters = action.Payload.Parameters.Select(ShownParameter.Of).ToArray(),
             Settings = action.Settings,
             Intent = action.Intent,
             Notes = action.Notes,
@@ -132,58 +154,75 @@ public sealed partial class ReviewDesk(
 
         if (!CanEverBeMet(review))
         {
-            return (null, new HoldEnd.Refused(ReasonCodes.NoEligibleApprover, $"it needs {Describe(review.Requirements)}, and too few people may approve it", review));
+            return (null, new HoldEnd.Refused(ReasonCodes.NoEligibleApprover, $"it needs {Describe(review.Requirements)}, and too few people may approve it", null));
         }
 
-        Register(review.Id, waiter);
-        var result = await journal.WriteAsync(new WriteSet([ReviewEntries.Opened(review)],
-            [new StateChange.Put(ReviewStore.Open, review.Id.Value, 0, key.Value, review.ToBytes())])).ConfigureAwait(false);
-        if (result.Status == WriteStatus.Committed)
+        if (ApprovalStatement.Size(review) > limits.StatementBytes)
         {
-            feed.Publish(review);
-            Tell(waiter, review);
-            return (review.Id, null);
+            return (null, new HoldEnd.Refused(ReasonCodes.TooLarge, $"what a human would have to read is over the limit of {limits.StatementBytes} bytes", null));
         }
 
-        Unregister(review.Id, waiter);
-
-        // Somebody else opened it in between: join that one.
-        return result.Status == WriteStatus.Conflict ? (null, null) : (null, JournalDown(result));
-    }
-
-    /// <summary>Null: try again. <see cref="Nothing"/>: joined. Else the refusal.</summary>
-    private async Task<HoldEnd?> JoinAsync(Review review, long version, Waiter waiter)
-    {
-        var joined = review with { DetachedAt = null };
-        var result = await WriteAsync(joined, ReviewStore.Open, version, ReviewEntries.Simple("review-joined", review, action: waiter.Action.Id)).ConfigureAwait(false);
-        if (result.Status == WriteStatus.Conflict) return null;
-        if (result.Status == WriteStatus.Unavailable) return JournalDown(result);
-        Tell(waiter, joined);
-        return Nothing;
-    }
-
-    private async Task<HoldEnd> WaitAsync(ReviewId id, Waiter waiter)
-    {
+        // Registered before it is written: whoever finds the review finds that it has a waiter.
+        Register(review.Id, waiter);
+        WriteResult? result = null;
         try
         {
-            while (true)
+            result = await journal.WriteAsync(new WriteSet([ReviewEntries.Opened(review)],
+                [new StateChange.Put(ReviewStore.Open, review.Id.Value, 0, key.Value, review.ToBytes())])).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (result?.Status != WriteStatus.Committed) Unregister(review.Id, waiter);
+        }
+
+        if (result.Status == WriteStatus.Conflict) return (null, null);
+        if (result.Status == WriteStatus.Unavailable) return (null, JournalDown(result));
+        feed.Publish(review);
+        Tell(waiter, review);
+        return (review.Id, null);
+    }
+
+    /// <summary>Registered when committed, and not otherwise.</summary>
+    private async Task<WriteResult> JoinAsync(Review review, long version, Waiter waiter)
+    {
+        var joined = review with { DetachedAt = null };
+        Register(review.Id, waiter);
+        WriteResult? result = null;
+        try
+        {
+            result = await WriteAsync(joined, ReviewStore.Open, version, ReviewEntries.Simple("review-joined", review, action: waiter.Action.Id)).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (result?.Status != WriteStatus.Committed) Unregister(review.Id, waiter);
+        }
+
+        if (result.Status == WriteStatus.Committed) Tell(waiter, joined);
+        return result;
+    }
+
+    /// <summary>Takes over the registration of the waiter, and ends it however the wait ends.</summary>
+    private async Task<HoldEnd> WaitAsync(ReviewId id, Waiter waiter)
+    {
+        HoldEnd? end = null;
+        try
+        {
+            while (end is null)
             {
-                if (waiter.Left is { } reason) return await LeaveAsync(id, waiter, reason).ConfigureAwait(false);
-                if (store.FindOpen(id) is not { } current) return Ended(id);
-
-                if (current.Review.State == ReviewState.Approved)
-                {
-                    var end = await TryReleaseAsync(current.Review, current.Version, waiter).ConfigureAwait(false);
-                    if (end is not null) return end;
-                    if (store.FindOpen(id) is { } after && after.Review.State == ReviewState.Approved) continue;
-                }
-
-                await waiter.NextAsync().ConfigureAwait(false);
+                if (waiter.Left is { } reason) end = await LeaveAsync(id, waiter, reason).ConfigureAwait(false);
+                else if (store.FindOpen(id) is not { } current) end = Ended(id);
+                else if (current.Review.State == ReviewState.Approved) end = await TryReleaseAsync(current.Review, current.Version, waiter).ConfigureAwait(false);
+                else await waiter.NextAsync().ConfigureAwait(false);
             }
+
+            return end;
         }
         finally
         {
             Unregister(id, waiter);
+
+            // Whatever ended this wait and not the review: with nobody left it is detached.
+            if (end is not HoldEnd.Released) await DetachIfReadableAsync(id, end is HoldEnd.Refused refused ? refused.ReasonCode : ReasonCodes.Internal).ConfigureAwait(false);
         }
     }
 
@@ -203,40 +242,85 @@ public sealed partial class ReviewDesk(
     private static string DeniedText(Review review)
     {
         var no = review.Answers.LastOrDefault(static a => a.Kind == AnswerKind.Deny);
-        if (no is null) return "policy denied it when it was to be released";
-        return no.Comment is { Length: > 0 } comment ? $"`{no.Name}` denied it: {VisibleText.Of(comment, multiline: false)}" : $"`{no.Name}` denied it";
+        if (no is not null)
+        {
+            return no.Comment is { Length: > 0 } comment ? $"`{no.Name}` denied it: {VisibleText.Of(comment, multiline: false)}" : $"`{no.Name}` denied it";
+        }
+
+        return review.CloseReason switch
+        {
+            ReasonCodes.NoEligibleApprover => $"it needs {Describe(review.Requirements)} now, and too few people may approve it",
+            ReasonCodes.Unauthenticated => $"agent `{review.Agent.Name}` may no longer act as it did when it asked",
+            _ => "policy denied it when it was to be released",
+        };
     }
 
     private async Task<HoldEnd> LeaveAsync(ReviewId id, Waiter waiter, LeaveReason reason)
     {
         Unregister(id, waiter);
-        while (store.FindOpen(id) is { } current)
+        if (reason == LeaveReason.Cancelled)
         {
-            if (WaiterCount(id) > 0) break;
-            WriteResult result;
-            Review next;
-            if (reason == LeaveReason.Cancelled)
-            {
-                next = Close(current.Review, ReviewState.Withdrawn, ReasonCodes.ReviewWithdrawn);
-                result = await WriteAsync(next, ReviewStore.Open, current.Version, ReviewEntries.Simple("review-withdrawn", next, ReasonCodes.ReviewWithdrawn)).ConfigureAwait(false);
-            }
-            else
-            {
-                next = current.Review with { DetachedAt = time.GetUtcNow() };
-                result = await WriteAsync(next, ReviewStore.Open, current.Version, ReviewEntries.Simple("review-detached", next, Text(reason))).ConfigureAwait(false);
-            }
-
-            if (result.Status != WriteStatus.Conflict) break;
+            if (await WithdrawAsync(id).ConfigureAwait(false) is { Status: WriteStatus.Unavailable } down) return JournalDown(down);
+        }
+        else
+        {
+            await DetachAsync(id, Text(reason)).ConfigureAwait(false);
         }
 
+        // What became of it in between is the better answer: it may even have run, for another waiter.
         var review = store.Find(id);
-        return reason switch
+        return review is { IsOpen: false } && !(reason == LeaveReason.Cancelled && review.State == ReviewState.Withdrawn) ? Ended(id) : Gone(reason, review);
+    }
+
+    private static HoldEnd Gone(LeaveReason reason, Review? review) => reason switch
+    {
+        LeaveReason.Cancelled => new HoldEnd.Refused(ReasonCodes.ReviewWithdrawn, "it was cancelled while it waited for approval", review),
+        LeaveReason.HoldLimit => new HoldEnd.Refused(ReasonCodes.ReviewPending, "it still waits for approval; send the same statement again to go on waiting", review),
+        LeaveReason.ShuttingDown => new HoldEnd.Refused(ReasonCodes.ShuttingDown, "the gateway is stopping; the review stays open, send the same statement again", review),
+        _ => new HoldEnd.Refused(ReasonCodes.ReviewPending, "the connection was lost while it waited", review),
+    };
+
+    /// <summary>Withdraws the review unless somebody else waits for it. Null: nothing to write.</summary>
+    private async Task<WriteResult?> WithdrawAsync(ReviewId id)
+    {
+        while (store.FindOpen(id) is { } current && WaiterCount(id) == 0)
         {
-            LeaveReason.Cancelled => new HoldEnd.Refused(ReasonCodes.ReviewWithdrawn, "it was cancelled while it waited for approval", review),
-            LeaveReason.HoldLimit => new HoldEnd.Refused(ReasonCodes.ReviewPending, "it still waits for approval; send the same statement again to go on waiting", review),
-            LeaveReason.ShuttingDown => new HoldEnd.Refused(ReasonCodes.ShuttingDown, "the gateway is stopping; the review stays open, send the same statement again", review),
-            _ => new HoldEnd.Refused(ReasonCodes.ReviewPending, "the connection was lost while it waited", review),
-        };
+            var next = Close(current.Review, ReviewState.Withdrawn, ReasonCodes.ReviewWithdrawn);
+            var result = await WriteAsync(next, ReviewStore.Open, current.Version, ReviewEntries.Simple("review-withdrawn", next, ReasonCodes.ReviewWithdrawn)).ConfigureAwait(false);
+            if (result.Status != WriteStatus.Conflict) return result;
+        }
+
+        return null;
+    }
+
+    /// <summary>
+    /// Says that nobody waits any more, unless somebody does. A waiter registers before it writes that it joined: either
+    /// it is seen here, or one of the two writes conflicts and looks again. What can not be written now, the sweep makes good.
+    /// </summary>
+    private async Task DetachAsync(ReviewId id, string why)
+    {
+        while (store.FindOpen(id) is { Review.DetachedAt: null } current && WaiterCount(id) == 0)
+        {
+            if ((await DetachAsync(current.Review, current.Version, why).ConfigureAwait(false)).Status != WriteStatus.Conflict) return;
+        }
+    }
+
+    private Task<WriteResult> DetachAsync(Review review, long version, string why)
+    {
+        var next = review with { DetachedAt = time.GetUtcNow() };
+        return WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-detached", next, why));
+    }
+
+    private async Task DetachIfReadableAsync(ReviewId id, string why)
+    {
+        try
+        {
+            await DetachAsync(id, why).ConfigureAwait(false);
+        }
+        catch (JournalStoreException)
+        {
+            // The sweep makes it good.
+        }
     }
 
     private static string Text(LeaveReason reason) => reason switch
@@ -250,11 +334,13 @@ public sealed partial class ReviewDesk(
     private static TimeSpan Shortest(IReadOnlyList<Requirement> requirements) => requirements.Min(static r => r.Expires);
 
     /// <summary>
-    /// Whether enough people could ever say yes, counting every escalation as come: who is no actor, and whom policy would
-    /// let approve on some channel of this build.
+    /// Whether enough people could ever say yes, counting every escalation that comes before the deadline: who is no actor,
+    /// and whom policy would let approve on some channel of this build.
     /// </summary>
-    private bool CanEverBeMet(Review review) =>
-        RequirementAlgebra.IsMet(review.Requirements, Eligible(review).Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(), null);
+    private bool CanEverBeMet(Review review) => RequirementAlgebra.IsMet(
+        review.Requirements,
+        Eligible(review).Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(),
+        review.ExpiresAt - review.CreatedAt - TimeSpan.FromTicks(1));
 
     /// <summary>Everybody who may say yes to this review as things stand now.</summary>
     public IReadOnlyList<UserEntry> Eligible(Review review) =>
@@ -277,10 +363,32 @@ public sealed partial class ReviewDesk(
         return result;
     }
 
-    private static HoldEnd JournalDown(WriteResult result) =>
-        new HoldEnd.Refused(ReasonCodes.JournalUnavailable, $"the journal can not be written, so nothing may run: {result.Detail}", null);
+    /// <summary>What the journal said in detail is for its log, not for an agent.</summary>
+    private static HoldEnd JournalDown(WriteResult result) => result.ReasonCode switch
+    {
+        ReasonCodes.TooLarge => new HoldEnd.Refused(ReasonCodes.TooLarge, "it is too large to be recorded, and nothing may run unrecorded", null),
+        ReasonCodes.Overloaded => new HoldEnd.Refused(ReasonCodes.Overloaded, "the journal does not keep up, and nothing may run unrecorded", null),
+        ReasonCodes.ShuttingDown => new HoldEnd.Refused(ReasonCodes.ShuttingDown, "the gateway is stopping", null),
+        _ => new HoldEnd.Refused(ReasonCodes.JournalUnavailable, "the journal can not be written, so nothing may run", null),
+    };
 
-    private static void Tell(Waiter waiter, Review review) => waiter.Told(review);
+    /// <summary>A client that can not be told is gone; what it throws must not stop anybody else.</summary>
+    private static void Tell(Waiter waiter, Review review)
+    {
+        try
+        {
+            waiter.Told(review);
+        }
+        catch (Exception)
+        {
+            waiter.Leave(LeaveReason.Lost);
+        }
+    }
+
+    private void TellAll(Review review)
+    {
+        foreach (var waiter in WaitersOf(review.Id)) Tell(waiter, review);
+    }
 
     private void Register(ReviewId id, Waiter waiter)
     {

@@ -6,14 +6,15 @@ namespace Countersign.Reviews;
 /// <summary>The journal entries of a review's life (docs/spec/journal.md). Payload, values, intent and names go to the body.</summary>
 public static class ReviewEntries
 {
-    internal static EntryDraft Opened(Review r, string type = "review-opened", string? reason = null) => new(type,
+    internal static EntryDraft Opened(Review r, string type = "review-opened", string? reason = null, IReadOnlyList<Answer>? voided = null) => new(type,
         Fields(r,
             ("reason", reason is null ? null : (CanonicalJson)reason),
             ("verdict", "review"),
             ("verbs", CanonicalJson.Strings(r.Effects.Select(static e => e.Verb).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
             ("classes", CanonicalJson.Strings(r.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
             ("effectsSha256", r.EffectsHash()),
-            ("expires", CanonicalJson.Time(r.ExpiresAt))),
+            ("expires", CanonicalJson.Time(r.ExpiresAt)),
+            ("voided", voided is null ? null : CanonicalJson.Strings(voided.Select(static a => a.User.Value)))),
         Body(r));
 
     internal static EntryDraft Simple(string type, Review r, string? reason = null, OpaqueId? user = null, ActionId? action = null) => new(type,
@@ -26,14 +27,17 @@ public static class ReviewEntries
     internal static EntryDraft AnswerRefused(Review r, OpaqueId user, string channel, string reason) => new("answer-refused",
         Fields(r, ("user", user.Value), ("channel", channel), ("reason", reason)), null);
 
-    /// <summary>The entry that must be durable before the released action is forwarded (I2), with the clearance it consumed.</summary>
-    internal static EntryDraft Released(Review r, ActionId action, ActionDigest recomputed) => new("released",
+    /// <summary>
+    /// The entry that must be durable before the released action is forwarded (I2), with the clearance it consumed and the
+    /// people whose approvals counted.
+    /// </summary>
+    internal static EntryDraft Released(Review r, ActionDigest recomputed, IEnumerable<Answer> counted) => new("released",
         Fields(r,
-            ("released", action.Value),
+            ("released", r.ReleasedAction?.Value),
             ("presentedDigest", recomputed.ToString()),
-            ("approvers", CanonicalJson.Strings(r.Answers.Where(static a => a.Kind == AnswerKind.Approve).Select(static a => a.User.Value)))), null);
+            ("approvers", CanonicalJson.Strings(counted.Select(static a => a.User.Value)))), null);
 
-    internal static EntryDraft Outcome(Review r, Outcome outcome) => OutcomeOf(r.Action, r.Id, r.Agent.Id, r.Target, outcome);
+    internal static EntryDraft Outcome(Review r, Outcome outcome) => OutcomeOf(r.ReleasedAction ?? r.Action, r.Id, r.Agent.Id, r.Target, outcome);
 
     /// <summary>How a forwarded action ended; the same entry for reviewed and unreviewed ones.</summary>
     public static EntryDraft OutcomeOf(ActionId action, ReviewId? review, OpaqueId agent, TargetRef target, Outcome outcome) => new("outcome",

@@ -11,4 +11,10 @@ public sealed record ReviewLimits
 
     /// <summary>Longest comment of an answer, in characters.</summary>
     public int CommentLength { get; init; } = 4000;
+
+    /// <summary>
+    /// Longest approval statement, in bytes. 4 MiB: nobody reads more, and the journal's largest body must hold it as JSON
+    /// text within JSON, or the review could be opened and never answered.
+    /// </summary>
+    public int StatementBytes { get; init; } = 4 << 20;
 }

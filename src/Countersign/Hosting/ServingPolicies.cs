@@ -36,7 +36,7 @@ internal sealed partial class ServingPolicies(
 
     public string? LastError => lastError;
 
-    public PolicyQuestions Questions => new(Decide, MayApprove);
+    public PolicyQuestions Questions => new(Decide, MayApprove) { StillActs = agents.StillActs };
 
     /// <summary>What policy is told beside the action, as it is now.</summary>
     public DecisionContext ContextOf(ActorChain actors) => new()

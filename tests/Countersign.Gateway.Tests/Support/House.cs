@@ -1,0 +1,176 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Countersign.Core;
+using Countersign.Identity;
+using Countersign.Journal;
+using Countersign.Reviews;
+using Countersign.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Countersign.Gateway.Tests;
+
+/// <summary>
+/// Everything between a protocol and policy, real, over a store in a folder of its own. One agent, `bot`, owned by `olga`
+/// and acting for `uwe`.
+/// </summary>
+internal sealed class House : IAsyncDisposable
+{
+    private readonly string folder;
+    private readonly SqliteStore sqlite;
+    private bool stopped;
+
+    private House(string folder, SqliteStore sqlite, FakeTimeProvider time, Rules rules)
+    {
+        this.folder = folder;
+        this.sqlite = sqlite;
+        Time = time;
+        Rules = rules;
+        Store = new FaultyStore(sqlite);
+        Journal = JournalAppender.Start(Store, time, NullLogger<JournalAppender>.Instance, "1.2.3");
+    }
+
+    public FakeTimeProvider Time { get; }
+    public Rules Rules { get; }
+    public FaultyStore Store { get; }
+    public JournalAppender Journal { get; }
+    public ReviewFeed Feed { get; } = new();
+    public ReviewLimits Limits { get; private set; } = new();
+    public UserDirectory Users { get; private set; } = null!;
+    public AgentRegistry Agents { get; private set; } = null!;
+    public HumanSessions Sessions { get; private set; } = null!;
+    public ReviewDesk Desk { get; private set; } = null!;
+    public Spine Spine { get; private set; } = null!;
+    public ActorChain Bot { get; private set; } = null!;
+
+    public static Task<House> OpenAsync(Rules? rules = null, ReviewLimits? limits = null, Dictionary<string, string[]>? people = null, PolicyQuestions? policy = null) =>
+        OpenAsync(Path.Combine(Path.GetTempPath(), "countersign-gateway-" + RandomNumberGenerator.GetHexString(12, lowercase: true)), new FakeTimeProvider(Given.Noon), rules ?? new Rules(), limits, people, policy);
+
+    private static async Task<House> OpenAsync(string folder, FakeTimeProvider time, Rules rules, ReviewLimits? limits, Dictionary<string, string[]>? people, PolicyQuestions? policy)
+    {
+        var house = new House(folder, SqliteStore.Open(folder, NullLogger<SqliteStore>.Instance), time, rules);
+        await house.FurnishAsync(limits ?? new ReviewLimits(), people ?? Given.People, policy ?? rules.Questions);
+        return house;
+    }
+
+    private async Task FurnishAsync(ReviewLimits limits, Dictionary<string, string[]> people, PolicyQuestions policy)
+    {
+        Limits = limits;
+        Users = await UserDirectory.LoadAsync(people.ToDictionary(static p => p.Key, static p => (IReadOnlySet<string>)p.Value.ToHashSet(StringComparer.Ordinal)), Store, Journal);
+        Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
+        Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
+        Desk = new ReviewDesk(Store, Journal, Users, policy, Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed);
+        await Desk.RecoverAsync();
+        Spine = new Spine(policy, Desk, Journal, Time);
+        if (Agents.Find("bot") is null) Assert.Equal(AgentChangeStatus.Done, (await Agents.AddAsync("bot", "olga", "uwe", ["agents"], User("olga").Ref)).Status);
+        Bot = Agents.ChainOf(Agents.Find("bot")!)!;
+    }
+
+    /// <summary>What a start finds when this process is killed now: the very files, and nothing else of it.</summary>
+    public async Task<House> CrashAsync(Dictionary<string, string[]>? people = null, TimeSpan later = default)
+    {
+        var copy = folder + "-" + RandomNumberGenerator.GetHexString(4, lowercase: true);
+        Directory.CreateDirectory(copy);
+        foreach (var file in Directory.GetFiles(folder, "countersign.db*").Where(static f => !f.EndsWith("-shm", StringComparison.Ordinal))) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        return await OpenAsync(copy, new FakeTimeProvider(Time.GetUtcNow() + later), Rules, Limits, people, null);
+    }
+
+    public UserEntry User(string name) => Users.Find(name)!;
+
+    public GatewayAction Action(string sql = "update customers set name = 'x' where id = 1", params Effect[] effects) => Given.Action(Bot, sql, effects);
+
+    /// <summary>A connection that presents an action and waits.</summary>
+    public Held Hold(GatewayAction action, Func<ValueTask<Rederived>>? deriveAfresh = null)
+    {
+        var opened = new TaskCompletionSource<Review>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var told = new List<Review>();
+        var waiter = new Waiter(action, deriveAfresh ?? (() => new(new Rederived.As(action))), review =>
+        {
+            lock (told) told.Add(review);
+            opened.TrySetResult(review);
+        });
+        return new Held(waiter, Task.Run(() => Desk.HoldAsync(waiter, Rules.Decide(action))), opened.Task, told);
+    }
+
+    /// <summary>Holds and waits until the review is open or joined.</summary>
+    public async Task<Held> HoldOpenAsync(GatewayAction? action = null, Func<ValueTask<Rederived>>? deriveAfresh = null)
+    {
+        var held = Hold(action ?? Action(), deriveAfresh);
+        if (await Task.WhenAny(held.Opened, held.End).WaitAsync(Given.Patience) == held.End) Assert.Fail($"not held: {await held.End}");
+        return held;
+    }
+
+    public async Task<AnswerResult> AnswerAsync(ReviewId id, string user, AnswerKind kind = AnswerKind.Approve, string? comment = null, string channel = "cli")
+    {
+        var (statement, refused) = Desk.Draft(id, User(user), kind, channel, comment);
+        return refused ?? await Desk.AnswerAsync(id, User(user), channel, statement!).WaitAsync(Given.Patience);
+    }
+
+    public async Task<Review> ApproveAsync(Held held, string user, string? comment = null)
+    {
+        var result = await AnswerAsync((await held.Opened).Id, user, AnswerKind.Approve, comment);
+        Assert.Equal(ReasonCodes.Approved, result.ReasonCode);
+        return result.Review!;
+    }
+
+    /// <summary>Types of all durable entries, in order.</summary>
+    public IReadOnlyList<string> Types => Store.ReadEntries(0, int.MaxValue).Select(static e => e.TryParse(out var c) ? c.Type : "?").ToArray();
+
+    public int Count(string type) => Types.Count(t => t == type);
+
+    /// <summary>The last entry of a type.</summary>
+    public JsonElement Entry(string type)
+    {
+        foreach (var entry in Store.ReadEntries(0, int.MaxValue).Reverse())
+        {
+            if (entry.TryParse(out var content) && content.Type == type) return content.Root;
+        }
+
+        throw new InvalidOperationException($"no entry `{type}`");
+    }
+
+    /// <summary>All that the journal holds, entries and bodies, as text.</summary>
+    public (string Entries, string Bodies) Text
+    {
+        get
+        {
+            var entries = Store.ReadEntries(0, int.MaxValue);
+            return (string.Join('\n', entries.Select(static e => System.Text.Encoding.UTF8.GetString(e.Bytes))),
+                string.Join('\n', entries.Select(e => Store.GetBody(e.Index)?.Bytes).OfType<byte[]>().Select(System.Text.Encoding.UTF8.GetString)));
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (stopped) return;
+        stopped = true;
+        Store.Heal();
+        await Journal.DisposeAsync();
+        sqlite.Dispose();
+        Directory.Delete(folder, recursive: true);
+    }
+}
+
+/// <summary>One waiting connection of a test.</summary>
+internal sealed record Held(Waiter Waiter, Task<HoldEnd> End, Task<Review> Opened, List<Review> Told)
+{
+    public async Task<HoldEnd.Released> ReleasedAsync()
+    {
+        var end = await End.WaitAsync(Given.Patience);
+        return Assert.IsType<HoldEnd.Released>(end);
+    }
+
+    public async Task<HoldEnd.Refused> RefusedAsync(string reason)
+    {
+        var refused = Assert.IsType<HoldEnd.Refused>(await End.WaitAsync(Given.Patience));
+        Assert.Equal(reason, refused.ReasonCode);
+        return refused;
+    }
+
+    /// <summary>Leaves, and waits until that is written.</summary>
+    public async Task<HoldEnd.Refused> LeaveAsync(LeaveReason reason)
+    {
+        Waiter.Leave(reason);
+        return Assert.IsType<HoldEnd.Refused>(await End.WaitAsync(Given.Patience));
+    }
+}
