@@ -51,7 +51,7 @@ public sealed class HoldTests
         await house.ApproveAsync(held, "ada", "comment-secret");
         await held.ReleasedAsync();
         var (entries, bodies) = house.Text;
-        foreach (var secret in new[] { "DE-SECRET", "intent-secret", "task-secret", "model-secret", "T-77", "value-secret", "comment-secret", "ada", "olga", "\"bot\"" }) Assert.DoesNotContain(secret, entries, StringComparison.Ordinal);
+        foreach (var secret in new[] { "DE-SECRET", "intent-secret", "task-secret", "model-secret", "T-77", "value-secret", "comment-secret", "\"ada\"", "\"olga\"", "\"bot\"" }) Assert.DoesNotContain(secret, entries, StringComparison.Ordinal);
         foreach (var kept in new[] { "DE-SECRET", "intent-secret", "value-secret", "comment-secret", "olga" }) Assert.Contains(kept, bodies, StringComparison.Ordinal);
     }
 

@@ -174,7 +174,7 @@ public sealed class ReleaseTests
         var id = (await first.Opened).Id;
         house.Rules.Ask(Rules.Requirement(1, "dba"), Rules.Requirement(1, "sre") with { Expires = TimeSpan.FromMinutes(10) });
         await house.ApproveAsync(first, "ada");
-        await UntilAsync(house, id, static r => r.State == ReviewState.Pending);
+        await house.UntilAsync(id, static r => r.State == ReviewState.Pending);
         var reopened = house.Desk.Find(id)!;
         Assert.Equal(2, reopened.Requirements.Count);
         Assert.Equal(Given.Noon.AddMinutes(10), reopened.ExpiresAt);
@@ -213,7 +213,7 @@ public sealed class ReleaseTests
         house.Rules.Ask(Rules.Requirement(2, "dba") with { Expires = TimeSpan.FromMinutes(5) });
         var again = house.Hold(house.Action());
         await again.Opened.WaitAsync(Given.Patience);
-        await UntilAsync(house, (await held.Opened).Id, static r => r.State == ReviewState.Pending);
+        await house.UntilAsync((await held.Opened).Id, static r => r.State == ReviewState.Pending);
         await house.Desk.SweepAsync();
         await again.RefusedAsync(ReasonCodes.ReviewExpired);
     }
@@ -231,7 +231,7 @@ public sealed class ReleaseTests
         var (other, _) = house.Desk.Draft(id, house.User("ben"), AnswerKind.Approve, "cli", null);
         derived = trigger;
         Assert.True((await house.Desk.AnswerAsync(id, house.User("ada"), "cli", statement!)).Accepted);
-        await UntilAsync(house, id, static r => r.State == ReviewState.Pending);
+        await house.UntilAsync(id, static r => r.State == ReviewState.Pending);
         var voided = house.Desk.Find(id)!;
         Assert.Empty(voided.Answers);
         Assert.Equal(["shop.public.customers", "shop.public.payments"], voided.Effects.Select(static e => e.ResourceId));
@@ -260,15 +260,15 @@ public sealed class ReleaseTests
         var id = (await held.Opened).Id;
         var (statement, _) = house.Desk.Draft(id, house.User("ada"), AnswerKind.Approve, "cli", null);
         Assert.True((await house.Desk.AnswerAsync(id, house.User("ada"), "cli", statement!)).Accepted);
-        await UntilAsync(house, id, static r => r.Effects.Count == 2);
+        await house.UntilAsync(id, static r => r.Effects.Count == 2);
 
         // Narrower than shown releases; to get back to the first effects, something else must come between.
         derived = action with { Effects = [Given.Update("orders")] };
         await house.ApproveAsync(held, "ben");
-        await UntilAsync(house, id, static r => r.Effects[0].ResourceId == "shop.public.orders");
+        await house.UntilAsync(id, static r => r.Effects[0].ResourceId == "shop.public.orders");
         derived = action;
         await house.ApproveAsync(held, "cem");
-        await UntilAsync(house, id, static r => r.Effects is [{ ResourceId: "shop.public.customers" }]);
+        await house.UntilAsync(id, static r => r.Effects is [{ ResourceId: "shop.public.customers" }]);
 
         // All is as when ada answered, within the life of her statement: the redelivered click is still spent.
         Assert.Equal(ReasonCodes.StatementMismatch, (await house.Desk.AnswerAsync(id, house.User("ada"), "cli", statement!)).ReasonCode);
@@ -286,7 +286,7 @@ public sealed class ReleaseTests
         var unbounded = bounded with { Effects = [Given.Update("customers", ("where", false)), Given.Read("orders")] };
         var held = await house.HoldOpenAsync(bounded, () => new(new Rederived.As(unbounded)));
         await house.ApproveAsync(held, "ada");
-        await UntilAsync(house, (await held.Opened).Id, static r => r.State == ReviewState.Pending);
+        await house.UntilAsync((await held.Opened).Id, static r => r.State == ReviewState.Pending);
         await held.LeaveAsync(LeaveReason.Cancelled);
 
         var fewer = bounded with { Effects = [bounded.Effects[0]] };
@@ -305,7 +305,7 @@ public sealed class ReleaseTests
         var id = (await held.Opened).Id;
         house.Rules.Decide = Rules.Permit();
         await house.ApproveAsync(held, "ada");
-        await UntilAsync(house, id, static r => r.State == ReviewState.Pending);
+        await house.UntilAsync(id, static r => r.State == ReviewState.Pending);
 
         // No requirements came with the permit: those who were asked are asked again.
         Assert.Equal(Rules.Requirement(1, "dba"), Assert.Single(house.Desk.Find(id)!.Requirements));
@@ -357,7 +357,7 @@ public sealed class ReleaseTests
         await using var next = await house.CrashAsync(people);
         var again = await next.HoldOpenAsync(next.Action());
         var id = (await held.Opened).Id;
-        await UntilAsync(next, id, static r => r.State == ReviewState.Pending);
+        await next.UntilAsync(id, static r => r.State == ReviewState.Pending);
         Assert.Equal(["cem"], next.Desk.Find(id)!.Answers.Select(static a => a.Name));
         Assert.Equal(2, next.Entry("review-reopened").GetProperty("voided").GetArrayLength());
         await next.ApproveAsync(again, "new1");
@@ -374,7 +374,7 @@ public sealed class ReleaseTests
         var id = (await held.Opened).Id;
         house.Rules.Ask(Rules.Requirement(1, "dba") with { Justify = true });
         await house.ApproveAsync(held, "ada");
-        await UntilAsync(house, id, static r => r.State == ReviewState.Pending);
+        await house.UntilAsync(id, static r => r.State == ReviewState.Pending);
         Assert.Equal(ReasonCodes.JustificationRequired, (await house.AnswerAsync(id, "ada")).ReasonCode);
         await house.ApproveAsync(held, "ada", "it is ticket 42");
         await held.ReleasedAsync();
@@ -525,21 +525,5 @@ public sealed class ReleaseTests
         await house.ApproveAsync(held, "ada");
         await held.RefusedAsync(ReasonCodes.ReviewExpired);
         Assert.Equal(0, house.Count("released"));
-    }
-
-    private static async Task UntilAsync(House house, ReviewId id, Func<Review, bool> condition)
-    {
-        // Subscribed before the first look: a change in between is seen twice rather than not at all.
-        using var stop = new CancellationTokenSource(Given.Patience);
-        await using var changes = house.Feed.WatchAsync(stop.Token).GetAsyncEnumerator(stop.Token);
-        var next = changes.MoveNextAsync();
-        while (!(house.Desk.Find(id) is { } review && condition(review)))
-        {
-            await next;
-            next = changes.MoveNextAsync();
-        }
-
-        await stop.CancelAsync();
-        await next.AsTask().ContinueWith(static _ => { }, TaskScheduler.Default);
     }
 }

@@ -113,6 +113,23 @@ internal sealed class House : IAsyncDisposable
         return result.Review!;
     }
 
+    /// <summary>Waits until the review is so.</summary>
+    public async Task UntilAsync(ReviewId id, Func<Review, bool> condition)
+    {
+        // Subscribed before the first look: a change in between is seen twice rather than not at all.
+        using var stop = new CancellationTokenSource(Given.Patience);
+        await using var changes = Feed.WatchAsync(stop.Token).GetAsyncEnumerator(stop.Token);
+        var next = changes.MoveNextAsync();
+        while (!(Desk.Find(id) is { } review && condition(review)))
+        {
+            await next;
+            next = changes.MoveNextAsync();
+        }
+
+        await stop.CancelAsync();
+        await next.AsTask().ContinueWith(static _ => { }, TaskScheduler.Default);
+    }
+
     /// <summary>Types of all durable entries, in order.</summary>
     public IReadOnlyList<string> Types => Store.ReadEntries(0, int.MaxValue).Select(static e => e.TryParse(out var c) ? c.Type : "?").ToArray();
 
