@@ -18,6 +18,23 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
     /// <param name="makeWaiter">Called only when it must be held.</param>
     public async ValueTask<Ruling> SubmitAsync(GatewayAction action, Func<Waiter> makeWaiter)
     {
+        bool acts;
+        try
+        {
+            acts = policy.StillActs(action.Actors);
+        }
+        catch (JournalStoreException)
+        {
+            return new Ruling.Refused(Refusal.OfJournal(null));
+        }
+
+        // A connection may outlive its agent's revocation, owner or user: what was true when it was made is asked for each action (P22).
+        if (!acts)
+        {
+            return new Ruling.Refused(await RefuseAsync(action.Actors, action.Target, ReasonCodes.Unauthenticated, $"agent `{action.Actors.Agent.Name}` may no longer act as it did when it connected",
+                "nothing ran. Connect again; if that is refused, ask the operator.", action.Payload.DisplayText).ConfigureAwait(false));
+        }
+
         var start = time.GetTimestamp();
         Decision decision;
         using (SpineTelemetry.Source.StartActivity("decide"))

@@ -14,7 +14,8 @@ public sealed record PolicyQuestions(
     Func<UserEntry, Review, string, bool> MayApprove)
 {
     /// <summary>
-    /// Whether this agent may still act with this chain: not revoked, same owner, same user. Asked at release (I5, P22).
+    /// Whether this agent may still act with this chain: not revoked, same owner, same user. Asked for each
+    /// action, and again at release (I5, P22). May throw <see cref="JournalStoreException"/>: then nothing runs.
     /// </summary>
     public Func<ActorChain, bool> StillActs { get; init; } = static _ => true;
 }

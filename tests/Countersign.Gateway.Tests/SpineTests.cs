@@ -218,4 +218,24 @@ public sealed class SpineTests
         await Assert.ThrowsAsync<InvalidOperationException>(() => SubmitAsync(house, house.Action(), static () => throw new InvalidOperationException("moved")));
         Assert.Empty(house.Desk.ListOpen());
     }
+
+    [Fact]
+    public async Task P22_agent_revoked_on_an_open_connection_does_nothing_more()
+    {
+        await using var house = await House.OpenAsync();
+        house.Rules.Decide = Rules.Permit();
+        house.Rules.StillActs = house.Agents.StillActs;
+        Assert.IsType<Ruling.Forward>(await SubmitAsync(house, house.Action("x", Given.Read())));
+        house.Store.FailReads();
+        Assert.Equal(ReasonCodes.JournalUnavailable, Assert.IsType<Ruling.Refused>(await SubmitAsync(house, house.Action("x", Given.Read()))).Refusal.ReasonCode);
+        house.Store.Heal();
+        await house.Agents.RevokeAsync("bot", null, house.User("olga").Ref);
+        foreach (var decide in new[] { Rules.Permit(), Rules.Review(Rules.Requirement(1, "dba")) })
+        {
+            house.Rules.Decide = decide;
+            Assert.Equal(ReasonCodes.Unauthenticated, Assert.IsType<Ruling.Refused>(await SubmitAsync(house, house.Action("x", Given.Read()))).Refusal.ReasonCode);
+        }
+
+        Assert.Equal((2, 0), (house.Count("refused"), house.Desk.ListOpen().Count));
+    }
 }
