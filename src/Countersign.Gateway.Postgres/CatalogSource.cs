@@ -55,7 +55,7 @@ internal sealed class CatalogSource(TargetConfig target, PostgresLimits limits, 
             var connection = await source.OpenConnectionAsync().ConfigureAwait(false);
             await using (connection.ConfigureAwait(false))
             {
-                var catalog = await CatalogReader.ReadAsync(connection).ConfigureAwait(false);
+                var catalog = await SqlCatalogReader.ReadAsync(connection).ConfigureAwait(false);
                 current = new Snapshot(catalog, time.GetTimestamp(), from);
                 return catalog;
             }
