@@ -35,7 +35,7 @@ internal static class JournalView
         Add("verdict", "[bold]{0}[/]");
         Add("decision", "[bold]{0}[/]");
         Add("status", "[bold]{0}[/]");
-        Add("rows", "{0} rows");
+        if (Text(entry, "rows") is { } rows) words.Add($"{Shown.Line(rows)} {(rows == "1" ? "row" : "rows")}");
         Add("reason", "{0}");
         Add("review", "[grey]{0}[/]");
         if (body is { ValueKind: JsonValueKind.Object } b)
