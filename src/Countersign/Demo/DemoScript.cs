@@ -152,7 +152,7 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         var card = await alice.CardAsync(id, ct).ConfigureAwait(false);
         var page = await alice.Client.GetAsync($"/api/v1/journal/entries?max={JournalEndpoints.MaxPage}", ApiJson.Default.JournalPage, ct).ConfigureAwait(false);
         console.MarkupLine("  [grey]journal[/]");
-        foreach (var line in page.Entries.Where(static l => Of(l, "agent") is not null || Of(l, "review") is not null)) console.MarkupLine($"  {JournalView.Line(line)}");
+        foreach (var line in page.Entries.Where(static l => Of(l, "agent") is not null || Of(l, "review") is not null)) console.MarkupLine($"  {JournalView.Line(line, console.Profile.Width - 2)}");
         console.WriteLine();
         var why = await alice.Client.PostAsync("/api/v1/policy/explain",
             new ExplainRequest(AgentName, "shop", "sql:update", "public.customers", null, null, null, null, null), ApiJson.Default.ExplainRequest, ApiJson.Default.ExplainView, ct).ConfigureAwait(false);
@@ -160,7 +160,7 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         foreach (var policy in why.Effects.SelectMany(static e => e.Policies)) console.MarkupLine($"  [yellow]●[/] {Shown.Line(policy.Id)} [grey]{Shown.Line(policy.Source ?? "")}[/]");
         foreach (var miss in why.Effects.SelectMany(static e => e.Others).Where(static o => !o.Source.StartsWith("countersign:", StringComparison.Ordinal)))
         {
-            console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)}: not its {Shown.Line(string.Join(", ", miss.Unmet))}[/]");
+            console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)}: does not match in {Shown.Line(string.Join(", ", miss.Unmet))}[/]");
         }
 
         console.WriteLine();
@@ -197,10 +197,20 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         console.WriteLine();
         var launcher = Launcher.Name;
         console.MarkupLine("  [grey]be the agent, with any PostgreSQL client:[/]");
-        Command($"psql \"{connectionString}\" -c \"DELETE FROM customers WHERE id = 43\"");
-        console.MarkupLine("  [grey]see what waits, and the journal (sign in as alice: the code appears here):[/]");
-        Command($"{launcher} review list");
-        Command($"{launcher} login --server {Client.Connection.Key(stage.Gateway.Http)} --user alice && {launcher} journal tail --follow");
+        Command($"psql \"{connectionString}\"");
+        console.WriteLine();
+        var tries = new Table().Border(TableBorder.None).HideHeaders().AddColumns("", "");
+        tries.AddRow("UPDATE customers SET name = 'Grace B. Hopper' WHERE id = 41;", "[grey]waits for mira or tom[/]");
+        tries.AddRow("DELETE FROM customers WHERE id = 44;", "[grey]waits for tom, a DBA, and his reason[/]");
+        tries.AddRow("SELECT * FROM customers;", "[grey]all at once is an export, and waits[/]");
+        tries.AddRow("SELECT iban FROM payments;", "[grey]nobody can approve that[/]");
+        console.Write(new Padder(tries, new Padding(6, 0, 0, 0)));
+        console.WriteLine();
+        console.MarkupLine("  [grey]be a human: mira, tom, or alice who runs it (the code appears here):[/]");
+        Command($"{launcher} login --server {Client.Connection.Key(stage.Gateway.Http)} --user tom");
+        Command($"{launcher} review watch");
+        Command($"{launcher} journal tail --follow");
+        console.WriteLine();
         console.MarkupLine("  [grey]change a policy and watch it come into force:[/]");
         Command($"${{EDITOR:-vi}} {Path.Combine(stage.PolicyFolder, "people.cedar")}");
         console.WriteLine();
