@@ -24,7 +24,8 @@ CREATE TABLE payments (
 INSERT INTO customers (id, name, email) VALUES
   (41, 'Grace Hopper', 'grace@example.org'),
   (42, 'Ada Lovelace', 'ada@exmaple.org'),
-  (43, 'Edsger Dijkstra', 'edsger@example.org');
+  (43, 'Edsger Dijkstra', 'edsger@example.org'),
+  (44, 'Alan Turing', 'alan@example.org');
 
 INSERT INTO orders (id, customer_id, item, status, placed_at) VALUES
   (1001, 41, 'nanosecond wire, 30 cm', 'shipped', '2026-11-18 09:12:00+00'),

@@ -22,6 +22,11 @@ internal static class EffectFacts
 
     private static string? Fact(JsonProperty fact) => (fact.Name, fact.Value.ValueKind) switch
     {
+        // Said elsewhere on the card, or nothing that a reader would miss.
+        ("statement", _) => null,
+        ("object", JsonValueKind.String) when fact.Value.ValueEquals("table") => null,
+        ("statements", JsonValueKind.Number) when fact.Value.TryGetInt64(out var count) && count == 1 => null,
+        (_, JsonValueKind.Array) when fact.Value.GetArrayLength() == 0 => null,
         ("where", JsonValueKind.False) => "no WHERE: every row",
         ("where", JsonValueKind.True) => "with WHERE",
         (_, JsonValueKind.False) => null,

@@ -33,13 +33,13 @@ internal static class JournalCommand
         {
             var output = new Output(parsed.GetValue(CommandLine.Json));
             var page = await client.GetAsync($"/api/v1/journal/entries?max={parsed.GetValue(lines)}", ApiJson.Default.JournalPage, ct).ConfigureAwait(false);
-            foreach (var line in page.Entries) output.Value(line, ApiJson.Default.JournalLine, console => console.MarkupLine(JournalView.Line(line)));
+            foreach (var line in page.Entries) output.Value(line, ApiJson.Default.JournalLine, console => console.MarkupLine(JournalView.Line(line, console.Profile.Width)));
             if (!parsed.GetValue(follow)) return Exit.Done;
             try
             {
                 await foreach (var line in client.StreamAsync($"/api/v1/journal/tail?from={page.Next}", ApiJson.Default.JournalLine, ct).ConfigureAwait(false))
                 {
-                    output.Value(line, ApiJson.Default.JournalLine, console => console.MarkupLine(JournalView.Line(line)));
+                    output.Value(line, ApiJson.Default.JournalLine, console => console.MarkupLine(JournalView.Line(line, console.Profile.Width)));
                 }
             }
             catch (OperationCanceledException) when (ct.IsCancellationRequested)

@@ -116,7 +116,7 @@ internal static class PolicyCommand
                     HumanGroups = loaded.Users.Where(u => u.Name == who).ToDictionary(static u => new OpaqueId($"us_{u.Name}"), static u => u.Groups),
                 };
                 var view = WhatIf.View(await store.ExplainAsync(what, context, ct).ConfigureAwait(false));
-                output.Value(view, ApiJson.Default.ExplainView, console => ExplainView(console, view));
+                output.Value(view, ApiJson.Default.ExplainView, console => ExplanationView.Write(console, view));
                 return Exit.Done;
             });
         });
@@ -133,22 +133,6 @@ internal static class PolicyCommand
             : JsonSerializer.Serialize(value, PolicyJson.Default.String);
         return KeyValuePair.Create(text[..equals], JsonElement.Parse(json));
     }
-
-    private static void ExplainView(IAnsiConsole console, ExplainView view)
-    {
-        console.MarkupLine($"[{Colour(view.Decision)}]{Shown.Line(view.Decision)}[/] [grey]{Shown.Line(view.Reason)}, revision {Shown.Line(view.Revision)}[/]");
-        foreach (var r in view.Requirements) console.MarkupLine($"  needs {r.Quorum} of {Shown.Line(string.Join(" or ", r.Groups))} within {Shown.Span(TimeSpan.FromSeconds(r.ExpiresSeconds))}{(r.Justify ? ", with a comment" : "")}");
-        foreach (var effect in view.Effects)
-        {
-            console.MarkupLine($"\n{Shown.Line(effect.Action)} on {Shown.Line(effect.Resource)}{(effect.DataClasses.Count > 0 ? $" [grey]in[/] {Shown.Line(string.Join(", ", effect.DataClasses))}" : "")}");
-            foreach (var policy in effect.Policies) console.MarkupLine($"  [{Colour(effect.Decision)}]●[/] {Shown.Line(policy.Id)} [grey]{Shown.Line(policy.Source ?? "")}{(policy.Reason is { } reason ? $" {Shown.Line(reason)}" : "")}[/]");
-            if (effect.Policies.Count == 0) console.MarkupLine("  [red]●[/] no policy permits it");
-            foreach (var error in effect.Errors) console.MarkupLine($"  [red]error[/] {Shown.Line(error)}");
-            foreach (var miss in effect.Others) console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)} ({miss.Effect}): {(miss.Unmet.Count == 0 ? "holds, but something stricter has the last word" : $"does not hold: {Shown.Line(string.Join(", ", miss.Unmet))}")}[/]");
-        }
-    }
-
-    private static string Colour(string decision) => decision switch { "permit" => "green", "review" => "yellow", _ => "red" };
 
     private static Argument<string> Folder() => new("folder") { Description = "the policy folder", HelpName = "FOLDER", DefaultValueFactory = static _ => "policies" };
 

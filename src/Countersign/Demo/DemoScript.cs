@@ -72,7 +72,7 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
             throw new DemoFailure("the statement was not held");
         }
 
-        console.MarkupLine($"  [grey]NOTICE[/]  {Shown.Line(await held.Task.ConfigureAwait(false))}");
+        console.MarkupLine($"    [grey]NOTICE[/]  {Shown.Line(await held.Task.ConfigureAwait(false))}");
         console.WriteLine();
         var open = await alice.Client.GetAsync("/api/v1/reviews?state=open", ApiJson.Default.ReviewList, ct).ConfigureAwait(false);
         var card = await alice.CardAsync(open.Reviews.Single(static r => r.Agent == AgentName).Id, ct).ConfigureAwait(false);
@@ -148,13 +148,21 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
     private async Task ProveAsync(DemoHuman alice, string id, Answered answered, CancellationToken ct)
     {
         Act("what is left of it");
+        console.WriteLine();
         var card = await alice.CardAsync(id, ct).ConfigureAwait(false);
         var page = await alice.Client.GetAsync($"/api/v1/journal/entries?max={JournalEndpoints.MaxPage}", ApiJson.Default.JournalPage, ct).ConfigureAwait(false);
         console.MarkupLine("  [grey]journal[/]");
-        foreach (var line in page.Entries.Where(static l => Of(l, "agent") is not null || Of(l, "review") is not null)) console.MarkupLine($"  {JournalView.Line(line)}");
+        foreach (var line in page.Entries.Where(static l => Of(l, "agent") is not null || Of(l, "review") is not null)) console.MarkupLine($"  {JournalView.Line(line, console.Profile.Width - 2)}");
         console.WriteLine();
-        console.MarkupLine("  [grey]why it was stopped[/]");
-        foreach (var policy in card.Policies) console.MarkupLine($"    {Shown.Line(policy.Id)} [grey]at[/] {Shown.Line(policy.Source ?? "?")}[grey]: {Shown.Line(policy.Reason ?? "")}[/]");
+        var why = await alice.Client.PostAsync("/api/v1/policy/explain",
+            new ExplainRequest(AgentName, "shop", "sql:update", "public.customers", null, null, null, null, null), ApiJson.Default.ExplainRequest, ApiJson.Default.ExplainView, ct).ConfigureAwait(false);
+        console.MarkupLine("  [grey]why it was stopped: ● decided, ○ did not[/]");
+        foreach (var policy in why.Effects.SelectMany(static e => e.Policies)) console.MarkupLine($"  [yellow]●[/] {Shown.Line(policy.Id)} [grey]{Shown.Line(policy.Source ?? "")}[/]");
+        foreach (var miss in why.Effects.SelectMany(static e => e.Others).Where(static o => !o.Source.StartsWith("countersign:", StringComparison.Ordinal)))
+        {
+            console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)}: does not match in {Shown.Line(string.Join(", ", miss.Unmet))}[/]");
+        }
+
         console.WriteLine();
 
         var changed = answered is Answered.Changed { Count: 1 };
@@ -186,12 +194,23 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
     public void TryNext()
     {
         Act("try it yourself");
+        console.WriteLine();
         var launcher = Launcher.Name;
         console.MarkupLine("  [grey]be the agent, with any PostgreSQL client:[/]");
-        Command($"psql \"{connectionString}\" -c \"DELETE FROM customers WHERE id = 43\"");
-        console.MarkupLine("  [grey]see what waits, and the journal (sign in as alice: the code appears here):[/]");
-        Command($"{launcher} review list");
-        Command($"{launcher} login --server {Client.Connection.Key(stage.Gateway.Http)} --user alice && {launcher} journal tail --follow");
+        Command($"psql \"{connectionString}\"");
+        console.WriteLine();
+        var tries = new Table().Border(TableBorder.None).HideHeaders().AddColumns("", "");
+        tries.AddRow("UPDATE customers SET name = 'Grace B. Hopper' WHERE id = 41;", "[grey]waits for mira or tom[/]");
+        tries.AddRow("DELETE FROM customers WHERE id = 44;", "[grey]waits for tom, a DBA, and his reason[/]");
+        tries.AddRow("SELECT * FROM customers;", "[grey]all at once is an export, and waits[/]");
+        tries.AddRow("SELECT iban FROM payments;", "[grey]nobody can approve that[/]");
+        console.Write(new Padder(tries, new Padding(6, 0, 0, 0)));
+        console.WriteLine();
+        console.MarkupLine("  [grey]be a human: mira, tom, or alice who runs it (the code appears here):[/]");
+        Command($"{launcher} login --server {Client.Connection.Key(stage.Gateway.Http)} --user tom");
+        Command($"{launcher} review watch");
+        Command($"{launcher} journal tail --follow");
+        console.WriteLine();
         console.MarkupLine("  [grey]change a policy and watch it come into force:[/]");
         Command($"${{EDITOR:-vi}} {Path.Combine(stage.PolicyFolder, "people.cedar")}");
         console.WriteLine();
@@ -251,12 +270,12 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
     {
         console.WriteLine();
         console.Write(new Rule($"[bold]{Markup.Escape(title)}[/]") { Justification = Justify.Left, Style = new Style(Color.Grey) });
-        console.WriteLine();
     }
 
     private void Statement(string sql, object[] values)
     {
         var bound = values.Length == 0 ? "" : $"  [grey]{string.Join("  ", values.Select(static (v, i) => $"${i + 1} = [/][aqua]{Shown.Line(v is string ? $"'{v}'" : $"{v}")}[/][grey]"))}[/]";
+        console.WriteLine();
         console.MarkupLine($"  [grey]{AgentName} ›[/] {Shown.Line(sql)}{bound}");
     }
 
@@ -271,16 +290,16 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
                 Indented(table);
                 break;
             case Answered.Changed changed:
-                console.MarkupLine($"  [green]✓[/] {changed.Count} {(changed.Count == 1 ? "row" : "rows")} changed");
+                Indented(new Markup($"[green]✓[/] {changed.Count} {(changed.Count == 1 ? "row" : "rows")} changed"));
                 break;
             case Answered.Refused refused:
-                console.MarkupLine($"  [red]✗[/] [grey]{Shown.Line(refused.SqlState)}[/]  {Shown.Line(refused.Message)}");
-                if (refused.Detail is { } detail) console.MarkupLine($"    [grey]DETAIL  {Shown.Line(detail)}[/]");
-                if (refused.Hint is { } hint) console.MarkupLine($"    [grey]HINT    {Shown.Line(hint)}[/]");
+                var error = new Grid().AddColumn(new GridColumn().NoWrap().PadLeft(0).PadRight(2)).AddColumn(new GridColumn().PadLeft(0).PadRight(0));
+                error.AddRow(new Markup("[red]✗[/] [grey]ERROR[/]"), new Markup($"{Shown.Line(refused.Message)} [grey]({Shown.Line(refused.SqlState)})[/]"));
+                if (refused.Detail is { } detail) error.AddRow(new Markup("  [grey]DETAIL[/]"), new Markup($"[grey]{Shown.Line(detail)}[/]"));
+                if (refused.Hint is { } hint) error.AddRow(new Markup("  [grey]HINT[/]"), new Markup($"[grey]{Shown.Line(hint)}[/]"));
+                Indented(error);
                 break;
         }
-
-        console.WriteLine();
     }
 
     private void Indented(Spectre.Console.Rendering.IRenderable what) => console.Write(new Padder(what, new Padding(4, 0, 0, 0)));

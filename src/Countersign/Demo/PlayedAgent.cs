@@ -24,7 +24,7 @@ internal sealed class PlayedAgent(NpgsqlDataSource source, NpgsqlConnection conn
         var settings = new NpgsqlDataSourceBuilder(new NpgsqlConnectionStringBuilder
         {
             Host = url.Host, Port = url.Port, Username = user[0], Password = user[1], Database = Uri.UnescapeDataString(url.AbsolutePath.TrimStart('/')),
-            Pooling = false, SslMode = SslMode.Disable, CommandTimeout = 0, ApplicationName = "support-bot",
+            Pooling = false, SslMode = SslMode.Disable, CommandTimeout = 0, ApplicationName = "support-bot", IncludeErrorDetail = true,
         }.ConnectionString);
         settings.ConfigureTypeLoading(static types => types.EnableTypeLoading(false)); // the journal of the demo shows what the agent does, not its driver
         var source = settings.Build();

@@ -88,18 +88,8 @@ internal sealed class GatewayHost : IAsyncDisposable
         var store = Own(SqliteStore.Open(config.DataFolder, loggers.CreateLogger<SqliteStore>()));
         var sandbox = Own(new SandboxHost());
         var cache = Cache(options.CacheFolder ?? Path.Combine(config.DataFolder, "cache"), options.Notice);
-        var loading = Task.Run(() => new CedarRuntime(sandbox, cache), CancellationToken.None);
-        undo.Push(async () =>
-        {
-            try
-            {
-                (await loading.ConfigureAwait(false)).Dispose();
-            }
-            catch (Exception) when (loading.IsFaulted)
-            {
-                // Said where it was awaited.
-            }
-        });
+        var loadingParser = Load(PostgresListener.LoadAsync(cache, sandbox));
+        var loading = Load(Task.Run(() => new CedarRuntime(sandbox, cache), CancellationToken.None));
 
         var journal = Own(JournalAppender.Start(store, time, loggers.CreateLogger<JournalAppender>(), Version));
         var start = new LeafIndex(journal.EntryCount - 1);
@@ -139,13 +129,12 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);
-        PostgresListener.Add(builder.Services, config);
+        PostgresListener.Add(builder.Services, config, await loadingParser.ConfigureAwait(false));
 
         app = builder.Build();
         undo.Push(app.DisposeAsync);
         MapApi(app);
 
-        PostgresListener.Warm(app.Services);
         var refused = await PostgresListener.CheckTargetsAsync(app.Services, ct).ConfigureAwait(false);
         if (refused.Count > 0) throw new StartFailure(Exit.Failed, refused);
         await app.StartAsync(ct).ConfigureAwait(false);
@@ -233,6 +222,23 @@ internal sealed class GatewayHost : IAsyncDisposable
             return ValueTask.CompletedTask;
         });
         return part;
+    }
+
+    /// <summary>What loads beside the rest of the start, and is freed at the end whether or not anybody came to await it.</summary>
+    private Task<T> Load<T>(Task<T> loading) where T : IDisposable
+    {
+        undo.Push(async () =>
+        {
+            try
+            {
+                (await loading.ConfigureAwait(false)).Dispose();
+            }
+            catch (Exception) when (loading.IsFaulted)
+            {
+                // Said where it was awaited.
+            }
+        });
+        return loading;
     }
 
     /// <summary>Of a start-up error: what happened, never where in our code.</summary>

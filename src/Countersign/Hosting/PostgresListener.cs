@@ -13,18 +13,18 @@ namespace Countersign.Hosting;
 /// <summary>Puts the PostgreSQL gateway into the host: its parser, its fence, its port.</summary>
 internal static class PostgresListener
 {
+    /// <summary>Loads the SQL parser, which takes longest of all; runs beside the rest of the start.</summary>
+    public static Task<GuestModule> LoadAsync(ModuleCache cache, SandboxHost sandbox) => Task.Run(() => PgParserGuest.Load(cache, sandbox));
+
     /// <summary>Registers the gateway.</summary>
-    public static void Add(IServiceCollection services, CountersignConfig config)
+    public static void Add(IServiceCollection services, CountersignConfig config, GuestModule parser)
     {
-        services.AddSingleton(static s => PgParserGuest.CreatePool(PgParserGuest.Load(s.GetRequiredService<ModuleCache>(), s.GetRequiredService<SandboxHost>())));
+        services.AddSingleton(_ => PgParserGuest.CreatePool(parser));
         services.AddSingleton(s => new SqlDialect(new SqlParser(s.GetRequiredService<GuestPool<PgParserGuest>>(), new SqlLimits { BoundedRows = config.Classification.BoundedRows })));
         services.AddSingleton(static s => new PostgresGateway(
             s.GetRequiredService<CountersignConfig>(), s.GetRequiredService<AgentRegistry>(), s.GetRequiredService<Spine>(), s.GetRequiredService<SqlDialect>(),
             s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<PostgresGateway>>()));
     }
-
-    /// <summary>Loads what takes long (the SQL parser) while the rest starts; runs beside it.</summary>
-    public static void Warm(IServiceProvider services) => _ = Task.Run(() => services.GetRequiredService<SqlDialect>());
 
     /// <summary>Checks the targets before anything is accepted: each returned line keeps the gateway from starting (DESIGN §8).</summary>
     public static async Task<IReadOnlyList<string>> CheckTargetsAsync(IServiceProvider services, CancellationToken ct)

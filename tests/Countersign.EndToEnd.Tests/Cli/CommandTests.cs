@@ -4,6 +4,7 @@ using Countersign.Core;
 using Countersign.EndToEnd.Tests.Api;
 using Countersign.Gateway;
 using Countersign.Reviews;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Countersign.EndToEnd.Tests.Cli;
 
@@ -52,6 +53,62 @@ public sealed class CommandTests
         Assert.Equal(ReasonCodes.SelfApproval, JsonElement.Parse(refused.Output).GetProperty("reason").GetString());
         Assert.Equal(0, (await home.RunAsync("review", "deny", held.Review.Id.Value, "--yes")).Exit);
         Assert.Equal(ReviewState.Denied, host.Desk.Find(held.Review.Id)!.State);
+    }
+
+    [Fact]
+    public async Task An_answer_that_comes_too_late_is_exit_4()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var host = await ApiHost.StartAsync(time);
+        using var home = new Home(host);
+        var (agent, _) = await host.AddAgentAsync();
+        var held = await host.HoldAsync(host.UpdateCustomer(agent));
+        await home.SignInAsync("mira");
+        time.Advance(TimeSpan.FromMinutes(10));
+        Assert.IsType<Ruling.Refused>(await held.Ruling);
+        Assert.Equal(4, (await home.RunAsync("review", "approve", held.Review.Id.Value, "--yes")).Exit);
+    }
+
+    [Fact]
+    public async Task Watch_shows_the_card_and_then_how_it_ends_until_it_is_interrupted()
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var home = new Home(host);
+        var (agent, _) = await host.AddAgentAsync();
+        var held = await host.HoldAsync(host.UpdateCustomer(agent));
+        await home.SignInAsync("mira");
+        using var watch = home.Start("review", "watch", "--json");
+        Assert.Equal("pending", await NextStateAsync());
+        using var mira = await host.SignInAsync("mira");
+        using var denied = await mira.AnswerAsync(held.Review.Id, "deny");
+        Assert.Equal("denied", await NextStateAsync());
+        using var interrupt = Process.Start("kill", ["-INT", $"{watch.Id}"]);
+        await watch.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, watch.ExitCode);
+
+        async Task<string?> NextStateAsync() => JsonElement.Parse((await watch.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken))!).GetProperty("state").GetString();
+    }
+
+    [Fact]
+    public async Task The_demo_holds_approves_and_runs_a_statement_once_on_a_real_PostgreSQL_and_leaves_nothing()
+    {
+        var folder = ApiHost.NewFolder();
+        try
+        {
+            // PostgreSQL's user has to pass through it, when the demo is run as root.
+            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(folder, File.GetUnixFileMode(folder) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+            var said = await RunAsync(folder, ["demo", "--auto", "--json"], [("TMPDIR", folder)]);
+            Assert.Equal("", said.Error);
+            var report = JsonElement.Parse(said.Output);
+            Assert.True(report.GetProperty("passed").GetBoolean(), said.Output);
+            Assert.True(report.GetProperty("checks").GetArrayLength() >= 10, said.Output);
+            Assert.Equal(0, said.Exit);
+            Assert.Empty(Directory.EnumerateFileSystemEntries(folder, "countersign-demo-*"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     [Fact]
@@ -193,6 +250,9 @@ public sealed class CommandTests
 
         public Task<Said> RunAsync(params string[] args) =>
             CommandTests.RunAsync(Folder, args, [("XDG_CONFIG_HOME", Folder), ("COUNTERSIGN_SERVER", host.Gateway.Http.GetLeftPart(UriPartial.Authority))]);
+
+        public Process Start(params string[] args) =>
+            CommandTests.Start(Folder, args, [("XDG_CONFIG_HOME", Folder), ("COUNTERSIGN_SERVER", host.Gateway.Http.GetLeftPart(UriPartial.Authority))]);
 
         public async Task SignInAsync(string user)
         {
