@@ -69,6 +69,9 @@ internal sealed class CatalogSource(TargetConfig target, PostgresLimits limits, 
     private bool Usable(Snapshot? snapshot) =>
         snapshot is not null && snapshot.Epoch == Volatile.Read(ref epoch) && time.GetElapsedTime(snapshot.At) < limits.CatalogAge;
 
+    /// <summary>Changes with every DDL that goes through the gateway, of whichever session.</summary>
+    public int Epoch => Volatile.Read(ref epoch);
+
     /// <summary>DDL went through: what was read before no longer serves.</summary>
     public void Invalidate() => Interlocked.Increment(ref epoch);
 

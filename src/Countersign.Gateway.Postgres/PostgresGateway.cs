@@ -220,7 +220,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             return;
         }
 
-        if (await AuthenticateAsync(client, name, ct).ConfigureAwait(false) is not { } agent)
+        if (await AuthenticateAsync(client, name, ct).ConfigureAwait(false) is not var (agent, keyId))
         {
             AuthenticationFailed();
             await FailAsync(client, new Refusal(ReasonCodes.Unauthenticated, $"authentication failed for agent `{VisibleText.Of(name, multiline: false)}`", "check the agent's name and key; keys come from `countersign agent add`."), ct).ConfigureAwait(false);
@@ -248,15 +248,19 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
 
         try
         {
-            await RunSessionAsync(client, catalog, actors, parameters, intent, startup, ended).ConfigureAwait(false);
+            await RunSessionAsync(client, catalog, actors, MayAct, parameters, intent, startup, ended).ConfigureAwait(false);
         }
         finally
         {
             perAgent.AddOrUpdate(agent.Name, 0, static (_, n) => n - 1);
         }
+
+        // A session outlives neither its agent nor the key that opened it.
+        bool MayAct() => agents.Find(name) is { RevokedAt: null } now && now.Id == agent.Id
+            && now.Keys.Any(k => k.KeyId == keyId && k.RevokedAt is null) && agents.ChainOf(now) is not null;
     }
 
-    private async Task RunSessionAsync(Transport client, CatalogSource catalog, ActorChain actors, IReadOnlyList<StartupParameter> parameters, Intent intent, CancellationTokenSource startup, CancellationToken ended)
+    private async Task RunSessionAsync(Transport client, CatalogSource catalog, ActorChain actors, Func<bool> mayAct, IReadOnlyList<StartupParameter> parameters, Intent intent, CancellationTokenSource startup, CancellationToken ended)
     {
         Upstream upstream;
         try
@@ -293,7 +297,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             }
 
             var session = new Session(client, upstream, actors, catalog.Target, intent,
-                new SessionServices(spine, dialect, classify, catalog, limits, wire, time, stopping.Token));
+                new SessionServices(spine, dialect, classify, catalog, limits, wire, time, mayAct, stopping.Token));
             var (processId, key) = cancelKeys.Add(session.CancelAsync);
             try
             {
@@ -313,7 +317,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             }
             catch (UnsafeSessionException e)
             {
-                await FailAsync(client, new Refusal(ReasonCodes.UnsafeSetting, $"the session ends, because {e.Message}", "the gateway reads text only under the standard setting."), ended).ConfigureAwait(false);
+                await FailAsync(client, new Refusal(e.Reason, $"the session ends, because {e.Message}", e.Hint), ended).ConfigureAwait(false);
             }
             catch (WireException e) when (!ended.IsCancellationRequested)
             {
@@ -327,7 +331,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
     }
 
     /// <summary>SCRAM-SHA-256 against all keys of the agent; an unknown name goes the same way and never succeeds.</summary>
-    private async Task<AgentEntry?> AuthenticateAsync(Transport client, string name, CancellationToken ct)
+    private async Task<(AgentEntry Agent, string KeyId)?> AuthenticateAsync(Transport client, string name, CancellationToken ct)
     {
         using var span = SpineTelemetry.Source.StartActivity("identify");
         var frames = FrameReader.FrontendAuthentication(wire);
@@ -349,8 +353,8 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         BackendWriter.WriteAuthenticationSaslFinal(client.Output, signature);
 
         // Read again: a key revoked during the exchange does not count.
-        return agents.Find(name) is { RevokedAt: null } agent
-            && agent.Keys.Any(k => k.RevokedAt is null && k.KeyId == material.Keys[scram.MatchedCandidate].KeyId) ? agent : null;
+        var keyId = material.Keys[scram.MatchedCandidate].KeyId;
+        return agents.Find(name) is { RevokedAt: null } agent && agent.Keys.Any(k => k.RevokedAt is null && k.KeyId == keyId) ? (agent, keyId) : null;
     }
 
     private async Task FailAsync(Transport client, Refusal refusal, CancellationToken ct)

@@ -31,6 +31,9 @@ internal sealed class Owed(OwedKind kind)
     /// <summary>The gateway asked for itself: the client sees nothing of the answer.</summary>
     public bool Swallow { get; init; }
 
+    /// <summary>Swallowed, but an error of it is the client's to see: it failed the client's batch.</summary>
+    public bool ShowError { get; init; }
+
     /// <summary>Bytes that the client gets in place of the target's error (a refusal), or as the gateway's own answer.</summary>
     public byte[]? Bytes { get; init; }
 
@@ -66,6 +69,10 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
     private readonly List<TaskCompletionSource> drains = [];
     private bool batchFailed;
     private Exception? ended;
+    private long sent;
+    private long seen;
+    private long lastIdle;
+    private CancellationToken stop;
     private int passThrough;
     private bool passVisible;
 
@@ -81,6 +88,24 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         }
     }
 
+    /// <summary>How many ReadyForQuery the target was asked for so far.</summary>
+    public long Sent
+    {
+        get
+        {
+            lock (gate) return sent;
+        }
+    }
+
+    /// <summary>The number of the last ReadyForQuery that came outside a transaction: what was bound before it is gone.</summary>
+    public long LastIdle
+    {
+        get
+        {
+            lock (gate) return lastIdle;
+        }
+    }
+
     /// <summary>Called after each ReadyForQuery.</summary>
     public Action? OnReady { get; set; }
 
@@ -93,9 +118,11 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         lock (gate)
         {
             if (ended is not null) throw new DesyncException("the target is gone");
-            if (next.Kind is OwedKind.Sync or OwedKind.Query) batchFailed = false;
+            // Only Sync ends the discarding; a Query before it is discarded like anything else (§54.2.3).
+            if (next.Kind == OwedKind.Sync) batchFailed = false;
             if (!batchFailed)
             {
+                if (next.Kind is OwedKind.Sync or OwedKind.Query) sent++;
                 owed.Enqueue(next);
                 return true;
             }
@@ -136,10 +163,10 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
 
     public async Task WriteClientAsync(ReadOnlyMemory<byte> bytes)
     {
-        await clientLock.WaitAsync().ConfigureAwait(false);
+        await clientLock.WaitAsync(stop).ConfigureAwait(false);
         try
         {
-            await client.Output.WriteAsync(bytes).ConfigureAwait(false);
+            await client.Output.WriteAsync(bytes, stop).ConfigureAwait(false);
         }
         finally
         {
@@ -151,6 +178,7 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
     public async Task RunAsync(CancellationToken ct)
     {
         Exception? cause = null;
+        stop = ct;
         try
         {
             while (await PumpAsync(ct).ConfigureAwait(false))
@@ -284,6 +312,12 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         var head = Head("ReadyForQuery");
         if (head.Kind is not (OwedKind.Sync or OwedKind.Query)) throw new DesyncException($"the target was ready while it owed an answer to {head.Kind}");
         Transaction = ready.Status;
+        lock (gate)
+        {
+            seen++;
+            if (ready.Status == TransactionStatus.Idle) lastIdle = seen;
+        }
+
         if (head.Kind == OwedKind.Query) await CompleteAsync(head).ConfigureAwait(false);
         else head.OnDone?.Invoke();
         if (!head.Swallow) Copy(frame.Whole);
@@ -319,7 +353,7 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
             if (one.Passage is { } passage) await passage.CompleteAsync(OutcomeStatus.Failed, null, one.AnswerBytes, one.ErrorCode).ConfigureAwait(false);
         }
 
-        if (head?.Swallow == true)
+        if (head is { Swallow: true, ShowError: false })
         {
             if (head.Bytes is { } instead) client.Output.Write(instead);
         }

@@ -32,7 +32,7 @@ internal sealed partial class Session
 
     // ---- the target's side ----
 
-    private ValueTask FlushTargetAsync() => Target.FlushAsync(services.Stopping);
+    private ValueTask FlushTargetAsync() => Target.FlushAsync(sessionEnded);
 
     /// <summary>Waits until the target has answered everything so far.</summary>
     private async Task DrainAsync()
@@ -45,27 +45,73 @@ internal sealed partial class Session
     /// <summary>Asks the server what its session is, where something that went by may have changed it.</summary>
     private async Task FreshenAsync()
     {
-        if (!stateIsStale) return;
+        // Others may have made or dropped what the path names: the state is never older than the catalogue may be.
+        if (stateEpoch != services.Catalog.Epoch || services.Time.GetElapsedTime(stateAt) > services.Limits.CatalogAge) stateIsStale = true;
+        if (!stateIsStale)
+        {
+            if (!inDoubt) return;
+            await DrainAsync().ConfigureAwait(false);
+            inDoubt = false;
+            return;
+        }
+
         await DrainAsync().ConfigureAwait(false);
+        inDoubt = false;
 
         // In a failed transaction nothing can be asked, and nothing but its end is carried out.
-        if (relay.BatchFailed || relay.Transaction == TransactionStatus.Failed) return;
-        string?[]? row = null;
-        Owed[] answers =
-        [
-            new(OwedKind.Parse) { Swallow = true }, new(OwedKind.Bind) { Swallow = true },
-            new(OwedKind.Execute) { Swallow = true, OnRow = r => row = r },
-            new(OwedKind.Close) { Swallow = true }, new(OwedKind.Close) { Swallow = true },
-        ];
-        foreach (var answer in answers) relay.TryExpect(answer);
-        if (!batchOpen) relay.TryExpect(new Owed(OwedKind.Sync) { Swallow = true });
-        SessionState.WriteProbe(Target.Output, SessionState.Question(touchedSettings), sync: !batchOpen);
-        await FlushTargetAsync().ConfigureAwait(false);
-        await relay.DrainAsync().ConfigureAwait(false);
-        state = SessionState.Read(row ?? throw new DesyncException("the target did not tell its session state"));
+        if (relay.BatchFailed || TransactionHasFailed) return;
+        var epoch = services.Catalog.Epoch;
+        if (await ProbeAsync().ConfigureAwait(false) is not { } row) return;
+        state = SessionState.Read(row);
+        (stateAt, stateEpoch) = (services.Time.GetTimestamp(), epoch);
+        if (namesUnknown) ForgetWhatIsNoLongerSo();
         if (relay.Transaction == TransactionStatus.Idle && !batchExecuted) uncommittedDdl = false;
         sqlSession = null;
-        stateIsStale = false;
+        stateIsStale = namesUnknown = false;
+    }
+
+    /// <summary>
+    /// As of the last ReadyForQuery, unless this batch has ended that transaction since: then what follows is carried out.
+    /// </summary>
+    private bool TransactionHasFailed => relay.Transaction == TransactionStatus.Failed && !(batchOpen && endsInBatch);
+
+    /// <summary>
+    /// Null when it failed and the client was told, or will be by the target. A cancel of the client's may hit the question in
+    /// place of a statement: then it is asked again.
+    /// </summary>
+    private async Task<string?[]?> ProbeAsync()
+    {
+        string?[]? row = null;
+        for (var attempt = 0; attempt < 3; attempt++)
+        {
+            var shown = batchOpen;
+            Owed[] answers =
+            [
+                new(OwedKind.Parse) { Swallow = true, ShowError = shown }, new(OwedKind.Bind) { Swallow = true, ShowError = shown },
+                new(OwedKind.Execute) { Swallow = true, ShowError = shown, OnRow = r => row = r },
+                new(OwedKind.Close) { Swallow = true, ShowError = shown }, new(OwedKind.Close) { Swallow = true, ShowError = shown },
+            ];
+            foreach (var answer in answers) relay.TryExpect(answer);
+            if (!batchOpen) relay.TryExpect(new Owed(OwedKind.Sync) { Swallow = true });
+            SessionState.WriteProbe(Target.Output, SessionState.Question(touchedSettings, namesUnknown), sync: !batchOpen);
+            await FlushTargetAsync().ConfigureAwait(false);
+            await relay.DrainAsync().ConfigureAwait(false);
+            if (relay.BatchFailed || TransactionHasFailed) return null;
+            if (row is not null) return row;
+        }
+
+        throw new DesyncException("the target did not tell its session state");
+    }
+
+    /// <summary>Names that the server no longer has, or has for another text, are forgotten: they are refused until prepared again.</summary>
+    private void ForgetWhatIsNoLongerSo()
+    {
+        foreach (var (name, statement) in statements)
+        {
+            if (name.Length == 0 || statement.IsOwn) continue;
+            var hash = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes(statement.Text)));
+            if (state.Prepared?.GetValueOrDefault(name) != hash) statements.TryRemove(name, out _);
+        }
     }
 
     // ---- understanding ----
@@ -121,6 +167,14 @@ internal sealed partial class Session
             return (await RefuseAsync(refused.Reason, refused.Message, hint, understood.Display).ConfigureAwait(false), refused.Position);
         }
 
+        if (understood.Statements.Count > 1 && InTransaction
+            && understood.Statements.SkipLast(1).Any(static s => s.Consequences.Any(static c => c is SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint)))
+        {
+            // What the open transaction has set is undone in the middle of the text.
+            return (await RefuseAsync(ReasonCodes.NotSupported, "a statement behind the end of the open transaction must be sent by itself",
+                "send each statement as a query of its own.", understood.Display).ConfigureAwait(false), null);
+        }
+
         if (understood.Statements.Count > 1 && understood.Consequences.Any(DecidesWhatFollows))
         {
             // The rest of the text would be carried out under other settings, or other names, than it was understood by.
@@ -142,6 +196,15 @@ internal sealed partial class Session
 
     private ValueTask<Refusal> RefuseAsync(string reason, string message, string hint, string text) =>
         services.Spine.RefuseAsync(actors, targetRef, reason, message, hint, text);
+
+    /// <summary>A portal of what PREPARE made runs the inner statement; the PREPARE itself it never runs (P11).</summary>
+    private static SqlUnderstanding AsExecuted(SqlUnderstanding understood, Portal? portal)
+    {
+        if (portal is not { Statement.FromSql: true } || !understood.IsUnderstood) return understood;
+        return understood.Statements is [{ EffectsAreDeferred: true } only]
+            ? understood with { Statements = [only with { EffectsAreDeferred = false, Consequences = only.DeferredConsequences }] }
+            : understood with { Refusal = new SqlRefusal(ReasonCodes.NotUnderstood, "what this prepared statement runs is not known") };
+    }
 
     // ---- the action ----
 
@@ -260,7 +323,7 @@ internal sealed partial class Session
         // From here on a human will look: everything before must be over, and the card must say all there is to say.
         await DrainAsync().ConfigureAwait(false);
         if (relay.BatchFailed) return null;
-        if (relay.Transaction == TransactionStatus.Failed && !presented.Understood.Consequences.Any(static c => c is SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint))
+        if (TransactionHasFailed && !presented.Understood.Consequences.Any(static c => c is SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint))
         {
             return new Ruling.Refused(new Refusal(ReasonCodes.NotSupported, "the transaction has failed, and nothing is carried out until it ends", "send ROLLBACK first."));
         }
@@ -284,7 +347,7 @@ internal sealed partial class Session
     {
         if (statement.ResolvedTypes is not null) return;
         uint[]? resolved = null;
-        var owed = new Owed(OwedKind.DescribeStatement) { Swallow = true, OnTypes = t => resolved = t };
+        var owed = new Owed(OwedKind.DescribeStatement) { Swallow = true, ShowError = batchOpen, OnTypes = t => resolved = t };
         if (!relay.TryExpect(owed)) return;
         FrontendWriter.WriteDescribe(Target.Output, NamedKind.Statement, statement.Name);
         var idle = !batchOpen;
@@ -323,10 +386,11 @@ internal sealed partial class Session
     {
         try
         {
+            if (!services.MayAct()) return new Rederived.Refused(ReasonCodes.Unauthenticated, "the agent or its key was revoked");
             stateIsStale = true;
             await FreshenAsync().ConfigureAwait(false);
             if (stateIsStale) return new Rederived.Refused(ReasonCodes.TargetChanged, "the session's state could not be read");
-            var understood = await UnderstandAsync(presented.Text, fresh: true).ConfigureAwait(false);
+            var understood = AsExecuted(await UnderstandAsync(presented.Text, fresh: true).ConfigureAwait(false), presented.Portal);
             if (understood.Refusal is { } refusal) return new Rederived.Refused(refusal.Reason, refusal.Message);
             if (presented.Portal is { } portal) portal.Understood = understood;
             return new Rederived.As(Build(presented with { Understood = understood }, held.Notes) with { Id = held.Id, Intent = held.Intent });

@@ -11,6 +11,7 @@ internal sealed partial class Session
     {
         if (!await SettleAsync(null).ConfigureAwait(false)) return;
         var (name, text) = (parse.Name.ToString(), parse.Sql.ToString());
+        if (await NameIsTooLongAsync(name).ConfigureAwait(false)) return;
         if (name.StartsWith(SessionState.ReservedPrefix, StringComparison.Ordinal) || (statements.Count >= services.Limits.NamedObjects && !statements.ContainsKey(name)))
         {
             await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, $"prepared statement `{name}` can not be kept: the session has too many, or the name is reserved", "close some, or choose another name.", text).ConfigureAwait(false)).ConfigureAwait(false);
@@ -18,6 +19,9 @@ internal sealed partial class Session
         }
 
         await FreshenAsync().ConfigureAwait(false);
+
+        // What becomes of a name that exists is certain only when nothing is in flight.
+        if (name.Length > 0 && statements.ContainsKey(name)) await DrainAsync().ConfigureAwait(false);
         if (relay.BatchFailed) return;
         var understood = await UnderstandAsync(text, fresh: false).ConfigureAwait(false);
         var statement = new PreparedStatement(name, text, parse.ParameterTypes.ToArray());
@@ -47,22 +51,50 @@ internal sealed partial class Session
             return;
         }
 
-        statements.TryGetValue(name, out var before);
-        statements[name] = statement;
-        Forward(frame, new Owed(OwedKind.Parse)
+        if (name.Length > 0) names++;
+        if (name.Length > 0 && statements.ContainsKey(name))
         {
-            OnFailed = () =>
-            {
-                // The server drops the unnamed statement before it tries the new one, and keeps a named one that is in its way.
-                if (name.Length > 0 && before is not null) statements[name] = before;
-                else statements.TryRemove(name, out _);
-            },
-        });
+            // The server keeps a named statement that is in the way, and says so; only if it does not, the new one counts.
+            Forward(frame, new Owed(OwedKind.Parse) { OnDone = () => statements[name] = statement });
+            return;
+        }
+
+        // The server drops the unnamed statement before it tries the new one. A failure that is told late must not take away
+        // what a later Parse has put there.
+        statements[name] = statement;
+        Forward(frame, new Owed(OwedKind.Parse) { OnFailed = () => statements.TryRemove(KeyValuePair.Create(name, statement)) });
+    }
+
+    /// <summary>
+    /// The server tells names apart by their first 63 bytes only (NAMEDATALEN): two that differ behind them would be one there
+    /// and two here.
+    /// </summary>
+    private async Task<bool> NameIsTooLongAsync(string name)
+    {
+        if (System.Text.Encoding.UTF8.GetByteCount(name) <= 63) return false;
+        await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, "a name of a statement or portal is longer than the 63 bytes that the server tells apart", "choose a shorter name.", name).ConfigureAwait(false)).ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>Portals end with their transaction; what they were released for and did not do has its outcome then.</summary>
+    private async ValueTask ReapPortalsAsync()
+    {
+        if (portals.Count == 0) return;
+        var idle = relay.LastIdle;
+        foreach (var (name, portal) in portals)
+        {
+            if (!portal.Cleared || portal.Born >= idle) continue;
+            await DropPassageAsync(portal).ConfigureAwait(false);
+            portals.Remove(name);
+        }
     }
 
     private async Task BindAsync(Frame frame, BindMessage bind)
     {
         var (portalName, statementName) = (bind.Portal.ToString(), bind.Statement.ToString());
+        if (await NameIsTooLongAsync(portalName).ConfigureAwait(false) || await NameIsTooLongAsync(statementName).ConfigureAwait(false)) return;
+        await FreshenAsync().ConfigureAwait(false);
+        if (relay.BatchFailed) return;
         if (!statements.TryGetValue(statementName, out var statement))
         {
             await FailBatchAsync(await RefuseAsync(ReasonCodes.NotUnderstood, $"prepared statement `{statementName}` is not known to the gateway", "prepare it on this connection first.", "(bind)").ConfigureAwait(false)).ConfigureAwait(false);
@@ -75,19 +107,34 @@ internal sealed partial class Session
             return;
         }
 
+        // One that is withheld under this name, and answers of our own, come after what was sent before them.
+        if ((statement.IsOwn || withheld.Any(w => w.Portal?.Name == portalName)) && !await SettleAsync(null).ConfigureAwait(false)) return;
         if (portals.TryGetValue(portalName, out var replaced)) await DropPassageAsync(replaced).ConfigureAwait(false);
         var portal = portals[portalName] = new Portal(portalName, statement, bind, frame);
         if (statement.IsOwn) await AnswerAsync(static o => BackendWriter.WriteBindComplete(o)).ConfigureAwait(false);
-        else withheld.Add((frame, new Owed(OwedKind.Bind), portal));
+        else await WithholdAsync(frame, new Owed(OwedKind.Bind), portal).ConfigureAwait(false);
     }
+
+    /// <summary>What waits for its Execute is bounded like what waits behind one (P9).</summary>
+    private async Task WithholdAsync(Frame frame, Owed owed, Portal? portal)
+    {
+        withheld.Add((frame, owed, portal));
+        withheldBytes += frame.Header.TotalLength;
+        if (withheld.Count == 1 || withheldBytes <= services.Limits.HeldBytes) return;
+        await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, "too much is bound and not executed", "execute what is bound, or send Sync, before binding more.", "(bind)").ConfigureAwait(false)).ConfigureAwait(false);
+    }
+
+    private long withheldBytes;
 
     private async Task DescribeAsync(Frame frame, DescribeMessage describe)
     {
         var name = describe.Name.ToString();
+        if (await NameIsTooLongAsync(name).ConfigureAwait(false)) return;
         var isStatement = describe.Kind == NamedKind.Statement;
         var own = isStatement ? statements.TryGetValue(name, out var s) && s.IsOwn : portals.TryGetValue(name, out var p) && p.Statement.IsOwn;
         if (own)
         {
+            if (!await SettleAsync(null).ConfigureAwait(false)) return;
             await AnswerAsync(o =>
             {
                 if (isStatement) BackendWriter.WriteParameterDescription(o);
@@ -97,7 +144,7 @@ internal sealed partial class Session
         }
 
         var owed = new Owed(isStatement ? OwedKind.DescribeStatement : OwedKind.DescribePortal);
-        if (withheld.Count > 0) withheld.Add((frame, owed, null));
+        if (withheld.Count > 0) await WithholdAsync(frame, owed, null).ConfigureAwait(false);
         else Forward(frame, owed);
     }
 
@@ -111,6 +158,7 @@ internal sealed partial class Session
 
         if (portal.Statement.IsOwn)
         {
+            if (!await SettleAsync(null).ConfigureAwait(false)) return;
             var understood = await UnderstandAsync(portal.Statement.Text, fresh: false).ConfigureAwait(false);
             intent = IntentOf(understood) ?? intent;
             await AnswerAsync(static o => BackendWriter.WriteCommandComplete(o, "SET")).ConfigureAwait(false);
@@ -119,12 +167,31 @@ internal sealed partial class Session
 
         if (!await SettleAsync(portal).ConfigureAwait(false)) return;
 
-        // Without a passage it goes on with a portal that was executed before: the same execution's next rows. The server
-        // refuses to run anything but a query twice, and a query to its end gives nothing more.
         var passage = portal.Passage;
         portal.Passage = null;
+        if (passage is not null && IsVoid(portal))
+        {
+            await passage.CompleteAsync(OutcomeStatus.Failed, null, 0, "not-executed").ConfigureAwait(false);
+            await FailBatchAsync(await RefuseAsync(ReasonCodes.TargetChanged, $"the session has changed since portal `{portal.Name}` was decided", "bind it again: it is decided as the session is now.", "(execute)").ConfigureAwait(false)).ConfigureAwait(false);
+            return;
+        }
+
+        if (passage is null && portal.Understood is { Statements.Count: > 0 })
+        {
+            // Without a passage it may only go on with what was executed before: the same execution's next rows. The server
+            // refuses to run anything but a query twice, and a query at its end gives nothing more. One that was skipped, or
+            // whose first Execute failed, was never run, and its outcome has been recorded.
+            await DrainAsync().ConfigureAwait(false);
+            if (relay.BatchFailed) return;
+            if (!portal.Carried)
+            {
+                await FailBatchAsync(await RefuseAsync(ReasonCodes.NotUnderstood, $"portal `{portal.Name}` was not executed, and can not be any more", "bind it again.", "(execute)").ConfigureAwait(false)).ConfigureAwait(false);
+                return;
+            }
+        }
+
         var consequences = passage is null || portal.Understood is null ? [] : portal.Understood.Consequences.ToArray();
-        var owed = new Owed(OwedKind.Execute) { Passage = passage, OnDone = () => Follow(consequences, carriedOut: true), OnFailed = () => Follow(consequences, carriedOut: false) };
+        var owed = new Owed(OwedKind.Execute) { Passage = passage, OnDone = () => Carried(portal, consequences), OnFailed = () => Follow(consequences, carriedOut: false) };
         if (!relay.TryExpect(owed))
         {
             if (passage is not null) await passage.CompleteAsync(OutcomeStatus.Failed, null, 0, "skipped").ConfigureAwait(false);
@@ -136,10 +203,22 @@ internal sealed partial class Session
         batchOpen = batchExecuted = true;
     }
 
+    private void Carried(Portal portal, SqlConsequence[] consequences)
+    {
+        portal.Carried = true;
+        Follow(consequences, carriedOut: true);
+    }
+
+    private bool IsVoid(Portal portal) =>
+        portal.DecidedUnder.Meaning != meaning
+        || (portal.DecidedUnder.Names != names && portal.Understood!.Consequences.Any(static c => c is SqlConsequence.ExecutesPrepared));
+
     private async Task CloseAsync(Frame frame, CloseMessage close)
     {
         if (!await SettleAsync(null).ConfigureAwait(false)) return;
         var name = close.Name.ToString();
+        if (await NameIsTooLongAsync(name).ConfigureAwait(false)) return;
+        if (inDoubt) await FreshenAsync().ConfigureAwait(false);
         if (close.Kind == NamedKind.Portal)
         {
             if (portals.Remove(name, out var portal)) await DropPassageAsync(portal).ConfigureAwait(false);
@@ -161,6 +240,7 @@ internal sealed partial class Session
             return;
         }
 
+        names++;
         Forward(frame, new Owed(OwedKind.Close)
         {
             OnDone = () =>
@@ -177,7 +257,7 @@ internal sealed partial class Session
         skipping = false;
         relay.TryExpect(new Owed(OwedKind.Sync));
         FrontendWriter.WriteSync(Target.Output);
-        batchOpen = batchExecuted = false;
+        EndBatch();
         await FlushTargetAsync().ConfigureAwait(false);
     }
 
@@ -195,7 +275,7 @@ internal sealed partial class Session
             switch (await DecidePortalAsync(portal).ConfigureAwait(false))
             {
                 case Ruling.Forward forward:
-                    (portal.Cleared, portal.Passage) = (true, forward.Passage);
+                    (portal.Cleared, portal.Passage, portal.DecidedUnder, portal.Born) = (true, forward.Passage, (meaning, names), long.MaxValue);
                     break;
                 case Ruling.Refused { Refusal: var refusal }:
                     await FailBatchAsync(refusal).ConfigureAwait(false);
@@ -206,8 +286,9 @@ internal sealed partial class Session
             }
         }
 
-        foreach (var (frame, owed, _) in withheld)
+        foreach (var (frame, owed, portal) in withheld)
         {
+            if (portal is not null) portal.Born = relay.Sent;
             if (!relay.TryExpect(owed))
             {
                 await DropWithheldAsync().ConfigureAwait(false);
@@ -218,6 +299,7 @@ internal sealed partial class Session
         }
 
         withheld.Clear();
+        withheldBytes = 0;
         batchOpen = true;
         return true;
     }
@@ -227,7 +309,7 @@ internal sealed partial class Session
         await FreshenAsync().ConfigureAwait(false);
         if (relay.BatchFailed) return null;
         var text = portal.Statement.Text;
-        var understood = await UnderstandAsync(text, fresh: false).ConfigureAwait(false);
+        var understood = AsExecuted(await UnderstandAsync(text, fresh: false).ConfigureAwait(false), portal);
         if (await RefuseUnlessUnderstoodAsync(understood, text).ConfigureAwait(false) is { } refused) return new Ruling.Refused(refused.Refusal);
         portal.Understood = understood;
         if (understood.Statements.Count == 0) return new Ruling.Forward(null!);
@@ -245,6 +327,7 @@ internal sealed partial class Session
         }
 
         withheld.Clear();
+        withheldBytes = 0;
     }
 
     private static async ValueTask DropPassageAsync(Portal portal)

@@ -11,7 +11,7 @@ namespace Countersign.Gateway.Postgres;
 /// <summary>What a session needs of the gateway.</summary>
 internal sealed record SessionServices(
     Spine Spine, SqlDialect Dialect, SqlClassify Classify, CatalogSource Catalog,
-    PostgresLimits Limits, PgWireLimits Wire, TimeProvider Time, CancellationToken Stopping);
+    PostgresLimits Limits, PgWireLimits Wire, TimeProvider Time, Func<bool> MayAct, CancellationToken Stopping);
 
 /// <summary>
 /// One client and its own connection to the target. The client loop understands, decides and forwards; the relay answers.
@@ -37,6 +37,8 @@ internal sealed partial class Session(
     private bool stateIsStale = true;
     private bool skipping;
     private bool uncommittedDdl;
+    private volatile bool ddlWasDone;
+    private CancellationToken sessionEnded;
 
     /// <summary>Messages were forwarded since the last Sync.</summary>
     private bool batchOpen;
@@ -44,13 +46,34 @@ internal sealed partial class Session(
     /// <summary>Executes were forwarded since the last Sync: their implicit transaction is open.</summary>
     private bool batchExecuted;
 
+    /// <summary>Something in the batch may have changed the session's state.</summary>
+    private bool touchedInBatch;
+
+    /// <summary>Something in the batch ends a transaction, or goes back in it.</summary>
+    private bool endsInBatch;
+
+    /// <summary>What was forwarded changes what names stand for, or whether a transaction is open: known when it is answered.</summary>
+    private bool inDoubt;
+
+    /// <summary>Something opaque was carried out: the server is asked what its prepared statements are.</summary>
+    private bool namesUnknown;
+
+    /// <summary>Goes up whenever something is forwarded that may change what a statement means here; <see cref="names"/> for what a prepared name stands for.</summary>
+    private long meaning;
+    private long names;
+
+    /// <summary>When, and after how many changes of the catalogue, the state was asked for.</summary>
+    private long stateAt;
+    private int stateEpoch;
+
     private Transport Target => upstream.Transport;
 
     /// <summary>Serves until either side is gone. The caller owns both transports.</summary>
     public async Task RunAsync(CancellationToken ct)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        relay = new Relay(Target, client, clientLock, services.Wire, OnParameter);
+        sessionEnded = ended.Token;
+        relay = new Relay(Target, client, clientLock, services.Wire, OnParameter) { OnReady = OnReady };
         foreach (var (name, value) in upstream.Parameters) OnParameter(name, value);
         var relaying = relay.RunAsync(ended.Token);
         var serving = ServeAsync(ended.Token);
@@ -64,8 +87,13 @@ internal sealed partial class Session(
             if (!serving.IsCompleted) client.Input.CancelPendingRead();
             await ended.CancelAsync().ConfigureAwait(false);
             await Task.WhenAll(Settled(relaying), Settled(serving)).ConfigureAwait(false);
+
+            // What was released and never sent has an outcome too: it did not run.
+            foreach (var portal in portals.Values) await DropPassageAsync(portal).ConfigureAwait(false);
         }
 
+        // Whichever side noticed it, the client is told why its session is no longer safe.
+        if ((relaying.Exception?.InnerException ?? serving.Exception?.InnerException) is UnsafeSessionException unsafely) throw new UnsafeSessionException(unsafely.Message, unsafely.Reason, unsafely.Hint);
         await serving.ConfigureAwait(false);
         await relaying.ConfigureAwait(false);
 
@@ -83,6 +111,14 @@ internal sealed partial class Session(
         upstream.Parameters[name] = value;
     }
 
+    /// <summary>DDL shows to others, and so to the catalogue's own connection, only once it is committed.</summary>
+    private void OnReady()
+    {
+        if (!ddlWasDone || relay.Transaction != TransactionStatus.Idle) return;
+        ddlWasDone = false;
+        services.Catalog.Invalidate();
+    }
+
     private async Task ServeAsync(CancellationToken ct)
     {
         while (await client.ReadFrameAsync(clientFrames, ct).ConfigureAwait(false) is { } frame)
@@ -92,6 +128,8 @@ internal sealed partial class Session(
 
             // After an error everything is discarded up to Sync (documentation §54.2.3, P8).
             if ((skipping || relay.BatchFailed) && frame.Tag != FrontendTag.Sync) continue;
+            if (!services.MayAct()) throw new UnsafeSessionException("the agent or its key was revoked", ReasonCodes.Unauthenticated, "ask the operator.");
+            await ReapPortalsAsync().ConfigureAwait(false);
             WireFault fault;
             switch (frame.Tag)
             {
@@ -114,7 +152,9 @@ internal sealed partial class Session(
                     await CloseAsync(frame, close).ConfigureAwait(false);
                     break;
                 case FrontendTag.Flush:
-                    if (await SettleAsync(null).ConfigureAwait(false)) await FlushTargetAsync().ConfigureAwait(false);
+                    if (!await SettleAsync(null).ConfigureAwait(false)) break;
+                    FrontendWriter.WriteFlush(Target.Output);
+                    await FlushTargetAsync().ConfigureAwait(false);
                     break;
                 case FrontendTag.Sync:
                     await SyncAsync().ConfigureAwait(false);
@@ -129,6 +169,9 @@ internal sealed partial class Session(
                     // A message whose inside does not hold together: what it would do can not be told (I1).
                     throw new WireException(WireFaultOf(frame), tooLarge: false);
             }
+
+            // A client that never sends Sync or Flush must not make us keep what it sends.
+            if (Target.Output.UnflushedBytes > 64 << 10) await FlushTargetAsync().ConfigureAwait(false);
         }
     }
 
@@ -154,6 +197,7 @@ internal sealed partial class Session(
     {
         if (!await SettleAsync(null).ConfigureAwait(false)) return;
         await FreshenAsync().ConfigureAwait(false);
+        if (relay.BatchFailed) return;
         var understood = await UnderstandAsync(text, fresh: false).ConfigureAwait(false);
         if (understood.IsUnderstood && IntentOf(understood) is { } said && relay.Transaction != TransactionStatus.Failed)
         {
@@ -190,10 +234,17 @@ internal sealed partial class Session(
     private async Task ForwardQueryAsync(string text, SqlUnderstanding understood, Passage? passage)
     {
         var consequences = understood.Consequences.ToArray();
-        relay.TryExpect(new Owed(OwedKind.Query) { Passage = passage, OnDone = () => Follow(consequences, carriedOut: true), OnFailed = () => Follow(consequences, carriedOut: false) });
+        if (!relay.TryExpect(new Owed(OwedKind.Query) { Passage = passage, OnDone = () => Follow(consequences, carriedOut: true), OnFailed = () => Follow(consequences, carriedOut: false) }))
+        {
+            // The batch that it came in has failed: the target would discard it too.
+            if (passage is not null) await passage.CompleteAsync(OutcomeStatus.Failed, null, 0, "skipped").ConfigureAwait(false);
+            return;
+        }
+
         Anticipate(understood);
         FrontendWriter.WriteQuery(Target.Output, text);
-        batchOpen = batchExecuted = false;
+        statements.TryRemove("", out _);
+        EndBatch();
         await FlushTargetAsync().ConfigureAwait(false);
     }
 
@@ -205,6 +256,7 @@ internal sealed partial class Session(
     {
         var error = Refusals.Write(refusal, services.Wire, position: position);
         await DrainAsync().ConfigureAwait(false);
+        if (relay.BatchFailed) return;
         if (relay.Transaction == TransactionStatus.Idle && !batchOpen)
         {
             var output = new ArrayBufferWriter<byte>(error.Length + 8);
@@ -242,29 +294,82 @@ internal sealed partial class Session(
             {
                 case SqlConsequence.ChangesSetting { Name: var name }:
                     touchedSettings.Add(name);
-                    stateIsStale = true;
+                    Moved();
                     break;
                 case SqlConsequence.ResetsSetting { Name: var name }:
                     touchedSettings.Add(name);
-                    stateIsStale = true;
+                    Moved();
                     break;
                 case SqlConsequence.CreatesTemporary { Name: var name }:
                     temporaryNames.Add(name);
-                    stateIsStale = true;
+                    Moved();
                     break;
                 case SqlConsequence.ChangesCatalog:
                     uncommittedDdl = true;
-                    stateIsStale = true;
+                    Moved();
                     break;
-                case SqlConsequence.ResetsAllSettings or SqlConsequence.ChangesRole or SqlConsequence.DiscardsAll or SqlConsequence.DiscardsTemporary
-                    or SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint:
-                    stateIsStale = true;
+                case SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint:
+                    endsInBatch = true;
+                    Moved();
+                    break;
+                case SqlConsequence.ResetsAllSettings or SqlConsequence.ChangesRole or SqlConsequence.DiscardsTemporary:
+                    Moved();
+                    break;
+                case SqlConsequence.DiscardsAll:
+                    inDoubt = true;
+                    Moved();
+                    break;
+                case SqlConsequence.PreparesStatement or SqlConsequence.Deallocates:
+                    // Until the target has answered, a name may stand for either statement.
+                    inDoubt = true;
+                    names++;
+                    break;
+                case SqlConsequence.BeginsTransaction or SqlConsequence.ChangesTransaction or SqlConsequence.SetsSavepoint or SqlConsequence.ReleasesSavepoint:
+                    inDoubt = true;
+                    break;
+                case SqlConsequence.DeclaresCursor { Name: var name }:
+                    Void(name);
+                    break;
+                case SqlConsequence.ClosesCursor { Name: var name }:
+                    Void(name);
                     break;
             }
         }
 
-        // A function or block that is not known may have changed any setting.
-        if (understood.Effects.Any(static e => e.Action is SqlActions.Opaque or SqlActions.Call)) stateIsStale = true;
+        // A function or block that is not known may have changed any setting, and what any name stands for.
+        if (understood.Effects.Any(static e => e.Action is SqlActions.Opaque or SqlActions.Call))
+        {
+            namesUnknown = true;
+            Moved();
+        }
+    }
+
+    /// <summary>The session may no longer mean what it meant.</summary>
+    private void Moved()
+    {
+        stateIsStale = touchedInBatch = true;
+        meaning++;
+    }
+
+    /// <summary>A cursor of SQL is a portal of the same name: what the gateway knew of that name is no longer so.</summary>
+    private void Void(string? name)
+    {
+        foreach (var portal in portals.Values)
+        {
+            if (name is not null && portal.Name != name) continue;
+            portal.Carried = false;
+            portal.DecidedUnder = (-1, -1);
+        }
+    }
+
+    /// <summary>
+    /// At Sync or Query. What the batch changed was perhaps undone with its implicit transaction: by an error, or because it
+    /// was LOCAL to it.
+    /// </summary>
+    private void EndBatch()
+    {
+        if (touchedInBatch) Moved();
+        touchedInBatch = endsInBatch = batchOpen = batchExecuted = false;
     }
 
     /// <summary>
@@ -277,11 +382,15 @@ internal sealed partial class Session(
         {
             switch (consequence)
             {
-                case SqlConsequence.ChangesCatalog or SqlConsequence.EndsTransaction:
+                case SqlConsequence.ChangesCatalog:
+                    ddlWasDone = true;
+                    services.Catalog.Invalidate();
+                    break;
+                case SqlConsequence.EndsTransaction:
                     services.Catalog.Invalidate();
                     break;
                 case SqlConsequence.PreparesStatement prepares when carriedOut:
-                    statements[prepares.Name] = new PreparedStatement(prepares.Name, prepares.Text, []);
+                    statements[prepares.Name] = new PreparedStatement(prepares.Name, prepares.Text, []) { FromSql = true };
                     break;
                 case SqlConsequence.Deallocates { Name: { } name } when carriedOut:
                     statements.TryRemove(name, out _);
@@ -304,7 +413,11 @@ internal sealed partial class Session(
 }
 
 /// <summary>The session can no longer be read safely.</summary>
-internal sealed class UnsafeSessionException(string message) : Exception(message);
+internal sealed class UnsafeSessionException(string message, string reason = ReasonCodes.UnsafeSetting, string hint = "the gateway reads text only under the standard setting.") : Exception(message)
+{
+    public string Reason { get; } = reason;
+    public string Hint { get; } = hint;
+}
 
 /// <summary>Intent as PostgreSQL clients say it: settings under `countersign.`.</summary>
 internal static class IntentSettings

@@ -25,12 +25,14 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
 
     /// <summary>
     /// The question. Every name is qualified, so that nothing on the session's path can answer in its place, and no literal
-    /// depends on a setting. <paramref name="touched"/> are settings that the session has named.
+    /// depends on a setting. <paramref name="touched"/> are settings that the session has named. With
+    /// <paramref name="preparedNames"/> it also asks what each prepared statement's text is, as a SHA-256.
     /// </summary>
-    public static string Question(IReadOnlyCollection<string> touched)
+    public static string Question(IReadOnlyCollection<string> touched, bool preparedNames)
     {
         var names = Meaningful.Concat(touched.Where(static t => !Inert.Contains(t))).Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.Ordinal);
-        return "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true)), current_user"
+        return "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true)), current_user, pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding'), "
+            + (preparedNames ? "(SELECT pg_catalog.json_object_agg(p.name, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(p.statement, 'UTF8')), 'hex')) FROM pg_catalog.pg_prepared_statements p)" : "NULL")
             + string.Concat(names.Select(static n => $", '{n.Replace("'", "''", StringComparison.Ordinal)}', pg_catalog.current_setting('{n.Replace("'", "''", StringComparison.Ordinal)}', true)"));
     }
 
@@ -38,9 +40,20 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
     {
         var path = JsonSerializer.Deserialize<string[]>(row[0]!) ?? throw new DesyncException("the target did not tell its search path");
         var settings = new Dictionary<string, string>(StringComparer.Ordinal);
-        for (var i = 2; i + 1 < row.Length; i += 2) settings[row[i]!] = row[i + 1] ?? "(unset)";
-        return new SessionState(path, row[1] ?? throw new DesyncException("the target did not tell its role"), settings);
+        for (var i = 5; i + 1 < row.Length; i += 2) settings[row[i]!] = row[i + 1] ?? "(unset)";
+
+        // The server reports these two by itself only before it is ready again, which may be long after it has begun to read
+        // by them: inside a batch only a question tells (P2, P17).
+        if (row[2] != "on") throw new UnsafeSessionException("`standard_conforming_strings` is not `on`");
+        if (!"UTF8".Equals(row[3], StringComparison.OrdinalIgnoreCase)) throw new UnsafeSessionException("`client_encoding` is not `UTF8`");
+        return new SessionState(path, row[1] ?? throw new DesyncException("the target did not tell its role"), settings)
+        {
+            Prepared = row[4] is { } names ? JsonSerializer.Deserialize<Dictionary<string, string>>(names) : null,
+        };
     }
+
+    /// <summary>Names of prepared statements and the SHA-256 of their texts, where they were asked for and there are any.</summary>
+    public IReadOnlyDictionary<string, string>? Prepared { get; init; }
 
     /// <summary>Names of what the gateway itself prepares in the session; a client's own can not begin so.</summary>
     public const string ReservedPrefix = "_countersign_";
@@ -64,6 +77,9 @@ internal sealed record PreparedStatement(string Name, string Text, uint[] Parame
     /// <summary>Answered by the gateway itself (`SET countersign.reason`); the server does not know it.</summary>
     public bool IsOwn { get; init; }
 
+    /// <summary>Made by PREPARE: <see cref="Text"/> is that whole statement, and what a portal of it runs is the inner one.</summary>
+    public bool FromSql { get; init; }
+
     /// <summary>Types as the server resolved them, once it was asked.</summary>
     public uint[]? ResolvedTypes { get; set; }
 }
@@ -78,6 +94,21 @@ internal sealed class Portal(string name, PreparedStatement statement, BindMessa
 
     /// <summary>True once its Bind may be or was forwarded: it was decided.</summary>
     public bool Cleared { get; set; }
+
+    /// <summary>The session's <c>meaning</c> and <c>names</c> under which it was decided: under others it is void (P7, P11).</summary>
+    public (long Meaning, long Names) DecidedUnder { get; set; }
+
+    /// <summary>How many ReadyForQuery had been asked for when its Bind was forwarded.</summary>
+    public long Born { get; set; }
+
+    /// <summary>The target has carried out an Execute of it: a further one gives the next rows of the same execution.</summary>
+    public bool Carried
+    {
+        get => Volatile.Read(ref carried);
+        set => Volatile.Write(ref carried, value);
+    }
+
+    private bool carried;
 
     /// <summary>The right to execute it, until the first Execute takes it.</summary>
     public Passage? Passage { get; set; }

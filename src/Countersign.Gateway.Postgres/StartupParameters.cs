@@ -22,6 +22,9 @@ internal static class StartupParameters
             {
                 case "user" or "database":
                     break;
+                case var option when option.StartsWith("_pq_.", StringComparison.Ordinal):
+                    // Protocol options: none is known here, and the client was told so by NegotiateProtocolVersion (§54.7).
+                    break;
                 case "replication" when value is "false" or "off" or "no" or "0":
                     break;
                 case "replication":

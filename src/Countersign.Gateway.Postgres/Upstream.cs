@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -28,7 +29,7 @@ internal sealed class Upstream : IAsyncDisposable
     }
 
     public Transport Transport { get; }
-    public Dictionary<string, string> Parameters { get; } = new(StringComparer.Ordinal);
+    public ConcurrentDictionary<string, string> Parameters { get; } = new(StringComparer.Ordinal);
     public int ProcessId { get; private set; }
     public ReadOnlyMemory<byte> CancelKey { get; private set; }
 
