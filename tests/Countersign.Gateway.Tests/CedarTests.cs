@@ -163,6 +163,7 @@ public sealed class CedarTests(Engine engine)
         await house.ApproveAsync(held, "ben");
         folder.Edit(Base + NotBen);
         var again = await house.HoldOpenAsync();
+        await house.UntilAsync((await held.Opened).Id, static r => r.State == ReviewState.Pending);
         await house.ApproveAsync(again, "ada");
         await again.ReleasedAsync();
         Assert.Equal([house.User("ada").Ref.Id.Value], house.Entry("released").GetProperty("approvers").EnumerateArray().Select(static a => a.GetString()));

@@ -207,8 +207,8 @@ public sealed class SpineTests
         await using var house = await House.OpenAsync();
         var refusal = await house.Spine.RefuseAsync(house.Bot, Given.Shop, ReasonCodes.Unparseable, "syntax error at `selct`", "correct it.", "selct 'card 4111'");
         Assert.Equal("reason=unparseable", refusal.Detail);
-        Assert.DoesNotContain("4111", house.Text.Entries, StringComparison.Ordinal);
-        Assert.Contains("4111", house.Text.Bodies, StringComparison.Ordinal);
+        Assert.DoesNotContain("card 4111", house.Text.Entries, StringComparison.Ordinal);
+        Assert.Contains("card 4111", house.Text.Bodies, StringComparison.Ordinal);
     }
 
     [Fact]
