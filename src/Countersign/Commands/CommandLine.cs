@@ -18,11 +18,12 @@ internal static class CommandLine
     {
         var root = Root();
         var parsed = root.Parse(args);
-        if (parsed.CommandResult.Command is { Action: null, Subcommands.Count: > 0 } group && parsed.UnmatchedTokens.Count == 0 && parsed.Action is not HelpWithExamples)
+        var asksForNothing = parsed.CommandResult.Command is { Action: null, Subcommands.Count: > 0 } && parsed.UnmatchedTokens.Count == 0;
+        if (asksForNothing && parsed.Action is (null or ParseErrorAction))
         {
             // Nothing was asked for: what could be.
             await root.Parse([.. args, "--help"]).InvokeAsync().ConfigureAwait(false);
-            return group is RootCommand && args.Length == 0 ? Exit.Done : Exit.Usage;
+            return args.Length == 0 ? Exit.Done : Exit.Usage;
         }
 
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction or null)

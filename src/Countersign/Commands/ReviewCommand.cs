@@ -67,7 +67,7 @@ internal static class ReviewCommand
         {
             var output = new Output(parsed.GetValue(CommandLine.Json));
             var card = await CardAsync(client, parsed.GetRequiredValue(id), ct).ConfigureAwait(false);
-            output.Value(card, ApiJson.Default.ReviewCard, console => console.Write(CardView.Of(card, TimeProvider.System.GetUtcNow())));
+            output.Value(card, ApiJson.Default.ReviewCard, console => CardView.Write(console, card, TimeProvider.System.GetUtcNow()));
             return Exit.Done;
         }));
         return command;
@@ -89,7 +89,7 @@ internal static class ReviewCommand
                     var fresh = seen.Add(card.Id) && card.ClosedAt is null;
                     output.Value(card, ApiJson.Default.ReviewCard, console =>
                     {
-                        if (fresh) console.Write(CardView.Of(card, now));
+                        if (fresh) CardView.Write(console, card, now);
                         else console.MarkupLine(CardView.Summary(card, now));
                     });
                 }
@@ -125,7 +125,7 @@ internal static class ReviewCommand
     {
         if (!answering.Yes && (output.Json || Console.IsInputRedirected)) throw new CommandFailure(Exit.Usage, "there is nobody to ask whether you mean it: pass --yes");
         var card = await CardAsync(client, answering.Id, ct).ConfigureAwait(false);
-        if (!output.Json) output.Console.Write(CardView.Of(card, TimeProvider.System.GetUtcNow()));
+        if (!output.Json) CardView.Write(output.Console, card, TimeProvider.System.GetUtcNow());
         if (card.State == "expired") throw new CommandFailure(Exit.Expired, "it has expired", ReasonCodes.ReviewExpired, card.Id);
 
         var draft = await client.PostAsync($"/api/v1/reviews/{card.Id}/statements", new StatementRequest(answering.Decision, answering.Comment),

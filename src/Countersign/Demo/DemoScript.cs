@@ -76,7 +76,7 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         console.WriteLine();
         var open = await alice.Client.GetAsync("/api/v1/reviews?state=open", ApiJson.Default.ReviewList, ct).ConfigureAwait(false);
         var card = await alice.CardAsync(open.Reviews.Single(static r => r.Agent == AgentName).Id, ct).ConfigureAwait(false);
-        Indented(CardView.Of(card, TimeProvider.System.GetUtcNow()));
+        Indented(CardView.Panel(card, TimeProvider.System.GetUtcNow()));
         checks.That("nothing ran while it was held", await UnchangedAsync(ct).ConfigureAwait(false));
         console.MarkupLine("  The agent's connection is held open. [bold]Nothing has run yet.[/]");
 
@@ -326,8 +326,11 @@ internal sealed class DemoChecks
 /// <summary>How this program was called, for commands that a person copies.</summary>
 internal static class Launcher
 {
-    public static string Name { get; } = Environment.GetEnvironmentVariable("COUNTERSIGN_LAUNCHER") is { Length: > 0 } said ? said
-        : File.Exists("countersign") && File.Exists("Countersign.slnx") ? "./countersign"
-        : Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? $"dotnet {Path.Combine(AppContext.BaseDirectory, "countersign.dll")}"
-        : Environment.ProcessPath ?? "countersign";
+    public static string Name { get; } = Environment.GetEnvironmentVariable("COUNTERSIGN_ROOT") switch
+    {
+        { Length: > 0 } root when Path.GetFullPath(root) == Directory.GetCurrentDirectory() => "./countersign",
+        { Length: > 0 } root => Path.Combine(root, "countersign"),
+        _ when Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" => $"dotnet {Path.Combine(AppContext.BaseDirectory, "countersign.dll")}",
+        _ => Environment.ProcessPath ?? "countersign",
+    };
 }

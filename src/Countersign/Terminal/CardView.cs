@@ -7,15 +7,36 @@ namespace Countersign.Terminal;
 /// <summary>A review as a calm panel: what will happen, to what, who asks, why it was stopped, who may say yes, until when.</summary>
 internal static class CardView
 {
-    public static IRenderable Of(ReviewCard card, DateTimeOffset now)
+    /// <summary>Texts longer than this are written out before the panel, line by line: laying out a long text in columns takes seconds.</summary>
+    private const int LongText = 8 << 10;
+
+    /// <summary>Writes the card; whatever is long stands whole above the panel (I10: nothing is cut).</summary>
+    public static void Write(IAnsiConsole console, ReviewCard card, DateTimeOffset now)
+    {
+        if (card.Statement.Length > LongText) Whole("will run", card.Statement);
+        foreach (var parameter in card.Parameters.Where(static p => p.Value?.Length > LongText)) Whole($"${parameter.Position}", ValuesInPlace.Literal(parameter));
+        console.Write(Panel(card, now));
+
+        void Whole(string name, string text)
+        {
+            console.MarkupLine($"[grey]── {name}: {text.Length} characters ──[/]");
+
+            // Behind a rule on each line, so that no line of the payload can pass for one of ours (P34).
+            foreach (var line in Shown.Safe(text, multiline: true).Split('\n')) console.Profile.Out.Writer.WriteLine($"│ {line}");
+        }
+    }
+
+    /// <summary>The panel alone, for a card that is known to be short.</summary>
+    public static IRenderable Panel(ReviewCard card, DateTimeOffset now)
     {
         var rows = new Grid().AddColumn(new GridColumn().NoWrap().PadLeft(0).PadRight(2)).AddColumn(new GridColumn().PadLeft(0).PadRight(0));
-        var statement = ValuesInPlace.Markup(card.Statement, card.Parameters, static s => $"[bold]{Shown.Text(s)}[/]", static v => $"[bold aqua]{Shown.Line(v)}[/]");
+        var large = card.Statement.Length > LongText || card.Parameters.Any(static p => p.Value?.Length > LongText);
+        var statement = card.Statement.Length > LongText ? $"[bold]as written above[/][grey], {card.Statement.Length} characters[/]" : large ? null : ValuesInPlace.Markup(card.Statement, card.Parameters, static s => $"[bold]{Shown.Text(s)}[/]", static v => $"[bold aqua]{Shown.Line(v)}[/]");
         Row(rows, "will run", statement ?? $"[bold]{Shown.Text(card.Statement)}[/]");
         if (card.Parameters.Count > 0)
         {
             Row(rows, "values", string.Join('\n', card.Parameters.Select(static p =>
-                $"[grey]${p.Position}[/] [aqua]{Shown.Line(ValuesInPlace.Literal(p))}[/] [grey]{Shown.Line(p.Type)}[/]")));
+                $"[grey]${p.Position}[/] {(p.Value?.Length > LongText ? $"as written above[grey], {p.Value.Length} characters[/]" : $"[aqua]{Shown.Line(ValuesInPlace.Literal(p))}[/]")} [grey]{Shown.Line(p.Type)}[/]")));
         }
 
         Gap(rows);

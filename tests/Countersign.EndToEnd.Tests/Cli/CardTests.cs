@@ -50,7 +50,17 @@ public sealed partial class CardTests
         var card = Card(text);
         AssertVisible(Colour.Replace(Render(card), ""));
         return true;
-    });
+    }, iter: 25, threads: 1);
+
+    [Fact]
+    public void A_payload_of_a_mebibyte_is_shown_whole_in_seconds()
+    {
+        var text = string.Join('\n', Enumerable.Range(0, 20_000).Select(static i => $"INSERT INTO t VALUES ({i}, 'some text of a row that is not short');"));
+        var began = TimeProvider.System.GetTimestamp();
+        var shown = Render(Card("x") with { Statement = text, Parameters = [] });
+        Assert.Contains("(19999,", shown, StringComparison.Ordinal);
+        Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(5), $"{TimeProvider.System.GetElapsedTime(began)}");
+    }
 
     [Fact]
     public void P34_A_long_payload_is_shown_to_its_last_character()
@@ -87,7 +97,7 @@ public sealed partial class CardTests
         var output = new StringWriter(CultureInfo.InvariantCulture);
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.Yes, ColorSystem = ColorSystemSupport.Standard, Interactive = InteractionSupport.No, Out = new AnsiConsoleOutput(output) });
         console.Profile.Width = 100;
-        console.Write(CardView.Of(card, DateTimeOffset.UnixEpoch));
+        CardView.Write(console, card, DateTimeOffset.UnixEpoch);
         return output.ToString();
     }
 
