@@ -37,7 +37,7 @@ public sealed class HoldTests(PostgresServer server) : IAsyncLifetime
         Assert.Equal(0, await psql.EndsAsync());
         Assert.Contains("UPDATE 1", psql.Text, StringComparison.Ordinal);
         Assert.Equal(11L, await server.AskAsync<long>("SELECT credit FROM customers WHERE id = 1"));
-        Assert.Equal(1, gateway.Arrived("SET credit = 11"));
+        Assert.Equal(1, gateway.Arrived("SET credit = 11 WHERE"));
     }
 
     [Fact]
@@ -51,7 +51,7 @@ public sealed class HoldTests(PostgresServer server) : IAsyncLifetime
         Assert.Contains("reason=review-denied", psql.Text, StringComparison.Ordinal);
         Assert.Contains("not tonight", psql.Text, StringComparison.Ordinal);
         Assert.Contains("still here", psql.Text, StringComparison.Ordinal);
-        Assert.Equal(0, gateway.Arrived("SET credit = 12"));
+        Assert.Equal(0, gateway.Arrived("SET credit = 12 WHERE"));
     }
 
     [Fact]
@@ -65,7 +65,7 @@ public sealed class HoldTests(PostgresServer server) : IAsyncLifetime
         await GatewayProcess.ReviewInStateAsync(alice, review, "withdrawn");
         Assert.Contains("57014", psql.Text, StringComparison.Ordinal);
         Assert.Equal((HttpStatusCode.Conflict, "review-closed"), await GatewayProcess.AnswerAsync(alice, review));
-        Assert.Equal(0, gateway.Arrived("SET credit = 13"));
+        Assert.Equal(0, gateway.Arrived("SET credit = 13 WHERE"));
     }
 
     [Fact]
