@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -17,6 +18,7 @@ internal sealed class DemoPostgres : IAsyncDisposable
     private readonly string data;
     private readonly Func<string, IEnumerable<string>, (string File, IEnumerable<string> Arguments)> asOwner;
     private bool started;
+    private Process? guard;
 
     private DemoPostgres(string native, string data, string log, string password, Func<string, IEnumerable<string>, (string, IEnumerable<string>)> asOwner)
     {
@@ -91,8 +93,22 @@ internal sealed class DemoPostgres : IAsyncDisposable
             }
         }
 
+        Guard(own);
         await using var connection = await OpenAsync("postgres", ct).ConfigureAwait(false);
         Version = connection.PostgreSqlVersion.ToString();
+    }
+
+    /// <summary>
+    /// Stops the server and removes its files when this process dies in whatever way: a shell of the server's own user waits
+    /// for the end of a pipe that only we hold.
+    /// </summary>
+    private void Guard(string own)
+    {
+        const string script = "trap '' INT TERM; read -r _; \"$1\" -D \"$2\" -m immediate -w -t 10 -s stop; rm -rf \"$3\"/*";
+        var (file, arguments) = asOwner("/bin/sh", ["-c", script, "sh", Path.Combine(native, "bin", "pg_ctl"), data, own]);
+        var start = new ProcessStartInfo(file) { WorkingDirectory = "/", RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        guard = Process.Start(start);
     }
 
     /// <summary>A superuser's connection past the gateway, for seeding and for checking what really happened.</summary>
@@ -138,5 +154,10 @@ internal sealed class DemoPostgres : IAsyncDisposable
         {
             // It has stopped by itself.
         }
+
+        if (guard is null) return;
+        guard.StandardInput.Close();
+        await guard.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
+        guard.Dispose();
     }
 }

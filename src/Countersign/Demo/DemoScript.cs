@@ -65,7 +65,29 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         Act("it wants to change a customer, and a human decides");
         await agent.ExplainItselfAsync("order 1002 bounced, the address has a typo", "OPS-112", ct).ConfigureAwait(false);
         Statement(Update, [FixedAddress, Customer]);
-        var running = agent.RunAsync(Update, [FixedAddress, Customer], ct);
+        using var given = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var running = agent.RunAsync(Update, [FixedAddress, Customer], given.Token);
+        try
+        {
+            await HeldAsync(running, alice, agentKey, ct).ConfigureAwait(false);
+        }
+        catch
+        {
+            await given.CancelAsync().ConfigureAwait(false);
+            throw;
+        }
+        finally
+        {
+            // A driver's connection must not be closed under a statement that still runs on it.
+            await ((Task)running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await agent.DisposeAsync().ConfigureAwait(false);
+        await ProveAsync(alice, checks.Review!, await running.ConfigureAwait(false), ct).ConfigureAwait(false);
+    }
+
+    private async Task HeldAsync(Task<Answered> running, DemoHuman alice, string agentKey, CancellationToken ct)
+    {
         if (await Task.WhenAny(held.Task, running).ConfigureAwait(false) == running)
         {
             Answer(await running.ConfigureAwait(false));
@@ -76,6 +98,7 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         console.WriteLine();
         var open = await alice.Client.GetAsync("/api/v1/reviews?state=open", ApiJson.Default.ReviewList, ct).ConfigureAwait(false);
         var card = await alice.CardAsync(open.Reviews.Single(static r => r.Agent == AgentName).Id, ct).ConfigureAwait(false);
+        checks.Review = card.Id;
         Indented(CardView.Panel(card, TimeProvider.System.GetUtcNow()));
         checks.That("nothing ran while it was held", await UnchangedAsync(ct).ConfigureAwait(false));
         console.MarkupLine("  The agent's connection is held open. [bold]Nothing has run yet.[/]");
@@ -86,8 +109,6 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         var answered = await WaitAsync(running, card, ct).ConfigureAwait(false);
         Statement(Update, [FixedAddress, Customer]);
         Answer(answered);
-        await agent.DisposeAsync().ConfigureAwait(false);
-        await ProveAsync(alice, card.Id, answered, ct).ConfigureAwait(false);
     }
 
     /// <summary>Plays the human too, by the same API that the command line speaks.</summary>
@@ -186,8 +207,6 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         {
             console.MarkupLine(holds ? $"  [green]✓[/] {Shown.Line(what)}" : $"  [red]✗[/] {Shown.Line(what)}");
         }
-
-        checks.Review = id;
     }
 
     /// <summary>What a person may do while the stage stands.</summary>
