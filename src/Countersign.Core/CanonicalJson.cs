@@ -51,6 +51,14 @@ public abstract record CanonicalJson
         return new Members(items);
     }
 
+    /// <summary>An object with a text for each key.</summary>
+    public static Members Map(IReadOnlyDictionary<string, string> texts)
+    {
+        var members = Object();
+        foreach (var (name, value) in texts) members.Items.Add(name, value);
+        return members;
+    }
+
     /// <summary>RFC 3339 in UTC with microseconds: fixed width, so that equal instants are equal text.</summary>
     public static CanonicalJson Time(DateTimeOffset value) =>
         new Text(value.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture));

@@ -28,15 +28,8 @@ internal static class ActionEntry
             ("statement", action.Payload.DisplayText),
             ("parameters", CanonicalJson.Array(action.Payload.Parameters.Select(ShownParameter.Of).Select(static p => (CanonicalJson)CanonicalJson.Object(
                 ("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),
-            ("settings", Settings(action.Settings)),
+            ("settings", CanonicalJson.Map(action.Settings)),
             ("errors", decision.Effects.Any(static e => e.Errors.Count > 0) ? CanonicalJson.Strings(decision.Effects.SelectMany(static e => e.Errors).Distinct(StringComparer.Ordinal)) : null),
             ("effects", CanonicalJson.Array(action.Effects.Select(static e => e.ToCanonical()))),
             ("intent", CanonicalJson.Object(("reason", action.Intent.Reason), ("ticket", action.Intent.Ticket), ("task", action.Intent.Task), ("model", action.Intent.Model)))));
-
-    private static CanonicalJson.Members Settings(IReadOnlyDictionary<string, string> settings)
-    {
-        var members = CanonicalJson.Object();
-        foreach (var (name, value) in settings) members.Items.Add(name, value);
-        return members;
-    }
 }

@@ -79,16 +79,9 @@ public static class ReviewEntries
         ("operation", r.Operation),
         ("statement", r.Statement),
         ("parameters", CanonicalJson.Array(r.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),
-        ("settings", Settings(r.Settings)),
+        ("settings", CanonicalJson.Map(r.Settings)),
         ("effects", CanonicalJson.Strings(r.Effects.Select(static e => e.Canonical))),
         ("intent", CanonicalJson.Object(("reason", r.Intent.Reason), ("ticket", r.Intent.Ticket), ("task", r.Intent.Task), ("model", r.Intent.Model))),
         ("notes", CanonicalJson.Strings(r.Notes)),
         ("requirements", CanonicalJson.Array(r.Requirements.Select(static q => (CanonicalJson)q.ToCanonical()))));
-
-    private static CanonicalJson.Members Settings(IReadOnlyDictionary<string, string> settings)
-    {
-        var members = CanonicalJson.Object();
-        foreach (var (name, value) in settings) members.Items.Add(name, value);
-        return members;
-    }
 }
