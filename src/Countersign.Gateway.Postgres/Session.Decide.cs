@@ -18,9 +18,24 @@ internal sealed partial class Session
     private volatile Waiter? waiter;
     private SqlSession? sqlSession;
 
-    /// <summary>The client's cancel request: a held action is withdrawn, a running one is cancelled at the target (P12).</summary>
+    /// <summary>Odd while what the client has sent is worked on, up to its Sync or the end of its simple query; <see cref="cancelled"/> is the one that it cancelled.</summary>
+    private int work;
+    private int cancelled;
+
+    private void WorkBegins()
+    {
+        if ((work & 1) == 0) Interlocked.Increment(ref work);
+    }
+
+    private void WorkEnds() => Interlocked.Increment(ref work);
+
+    /// <summary>
+    /// The client's cancel request: a held action is withdrawn, a running one is cancelled at the target (P12), and one that is
+    /// still being understood or decided is not held: the client has given it up before anybody was asked.
+    /// </summary>
     public Task CancelAsync()
     {
+        if (Volatile.Read(ref work) is var now && (now & 1) == 1) Interlocked.Exchange(ref cancelled, now);
         if (waiter is { } held)
         {
             held.Leave(LeaveReason.Cancelled);
@@ -371,6 +386,8 @@ internal sealed partial class Session
                 hold = new Hold(this, action, InTransaction ? services.Limits.HoldTransaction : services.Limits.HoldConnection,
                     () => RederiveAsync(action, presented));
                 waiter = hold.Waiter;
+                Interlocked.MemoryBarrier(); // either the cancel sees this waiter, or we see the cancel
+                if (cancelled == work) hold.Waiter.Leave(LeaveReason.Cancelled);
                 return hold.Waiter;
             }).ConfigureAwait(false);
         }

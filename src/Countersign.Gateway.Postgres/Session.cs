@@ -124,6 +124,7 @@ internal sealed partial class Session(
         while (await client.ReadFrameAsync(clientFrames, ct).ConfigureAwait(false) is { } frame)
         {
             if (frame.Tag == FrontendTag.Terminate) return;
+            WorkBegins();
             if (overflowed) throw new WireException(WireFault.TooLong, tooLarge: true);
 
             // After an error everything is discarded up to Sync (documentation §54.2.3, P8).
@@ -169,6 +170,8 @@ internal sealed partial class Session(
                     // A message whose inside does not hold together: what it would do can not be told (I1).
                     throw new WireException(WireFaultOf(frame), tooLarge: false);
             }
+
+            if (frame.Tag is FrontendTag.Query or FrontendTag.Sync or FrontendTag.FunctionCall) WorkEnds();
 
             // A client that never sends Sync or Flush must not make us keep what it sends.
             if (Target.Output.UnflushedBytes > 64 << 10) await FlushTargetAsync().ConfigureAwait(false);

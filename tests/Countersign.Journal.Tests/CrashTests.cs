@@ -3,11 +3,10 @@ using System.Security.Cryptography;
 
 namespace Countersign.Journal.Tests;
 
-/// <summary>kill -9 at seeded moments (P50). COUNTERSIGN_LONG=1 makes it a campaign.</summary>
+/// <summary>kill -9 at seeded moments (P50). A campaign.</summary>
 public sealed class CrashTests
 {
     private const string Seed = "journal-crash-1";
-    private static readonly int Rounds = Environment.GetEnvironmentVariable("COUNTERSIGN_LONG") is "1" ? 200 : 6;
 
     [Fact]
     public async Task P50_killed_at_any_moment_all_that_was_durable_is_there_and_nothing_is_torn()
@@ -15,7 +14,7 @@ public sealed class CrashTests
         using var folder = new TestFolder();
         var durable = new Dictionary<long, long>();
         var entries = 0L;
-        for (var round = 0; round < Rounds; round++)
+        for (int round = 0, rounds = Campaign.Of(6, 200); round < rounds; round++)
         {
             var noise = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{Seed}/{round}"));
             var lines = 1 + (BitConverter.ToUInt16(noise) % 400);

@@ -20,28 +20,28 @@ public sealed class FuzzTests
         static (code, off, body) => Wire.Cat(Wire.I32(body.Length + 8 + off), Wire.I32(code), body));
 
     [Fact]
-    public void P14_Frontend_random_bytes_never_throw_over_read_or_reserve() => Noise.Sample(b => Fuzz.Frontend(b), iter: 20_000);
+    public void P14_Frontend_random_bytes_never_throw_over_read_or_reserve() => Noise.Sample(b => Fuzz.Frontend(b), iter: Campaign.Of(20_000, 2_000_000));
 
     [Fact]
-    public void P14_Frontend_shaped_bytes_never_throw_over_read_or_reserve() => Shaped.Sample(b => Fuzz.Frontend(b), iter: 30_000);
+    public void P14_Frontend_shaped_bytes_never_throw_over_read_or_reserve() => Shaped.Sample(b => Fuzz.Frontend(b), iter: Campaign.Of(30_000, 3_000_000));
 
     [Fact]
-    public void P14_Startup_shaped_packets_never_throw_over_read_or_reserve() => Packets.Sample(b => Fuzz.Frontend(b), iter: 20_000);
+    public void P14_Startup_shaped_packets_never_throw_over_read_or_reserve() => Packets.Sample(b => Fuzz.Frontend(b), iter: Campaign.Of(20_000, 2_000_000));
 
     [Fact]
-    public void P14_Backend_random_bytes_never_throw_over_read_or_reserve() => Noise.Sample(b => Fuzz.Backend(b), iter: 20_000);
+    public void P14_Backend_random_bytes_never_throw_over_read_or_reserve() => Noise.Sample(b => Fuzz.Backend(b), iter: Campaign.Of(20_000, 2_000_000));
 
     [Fact]
-    public void P14_Backend_shaped_bytes_never_throw_over_read_or_reserve() => Shaped.Sample(b => Fuzz.Backend(b), iter: 30_000);
+    public void P14_Backend_shaped_bytes_never_throw_over_read_or_reserve() => Shaped.Sample(b => Fuzz.Backend(b), iter: Campaign.Of(30_000, 3_000_000));
 
     [Fact]
-    public void P14_Frontend_mutated_session_never_throws() => Mutated(SessionSamples.Frontend).Sample(b => Fuzz.Frontend(b), iter: 30_000);
+    public void P14_Frontend_mutated_session_never_throws() => Mutated(SessionSamples.Frontend).Sample(b => Fuzz.Frontend(b), iter: Campaign.Of(30_000, 3_000_000));
 
     [Fact]
-    public void P14_Backend_mutated_session_never_throws() => Mutated(SessionSamples.Backend).Sample(b => Fuzz.Backend(b), iter: 30_000);
+    public void P14_Backend_mutated_session_never_throws() => Mutated(SessionSamples.Backend).Sample(b => Fuzz.Backend(b), iter: Campaign.Of(30_000, 3_000_000));
 
     [Fact]
-    public void P14_Backend_mutated_start_up_never_throws() => Mutated(SessionSamples.BackendStartup).Sample(b => Fuzz.Backend(b), iter: 30_000);
+    public void P14_Backend_mutated_start_up_never_throws() => Mutated(SessionSamples.BackendStartup).Sample(b => Fuzz.Backend(b), iter: Campaign.Of(30_000, 3_000_000));
 
     [Fact]
     public void Backend_unmutated_sessions_read_whole()
@@ -65,15 +65,15 @@ public sealed class FuzzTests
         var oids = Gen.OneOf<uint>(16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 705, 650, 869, 1042, 1043, 1082, 1083, 1114,
             1184, 1186, 1266, 1700, 2950, 3802, 1000, 1007, 1009, 1016, 1231, 1185, 2951, 1187, 9999);
         Gen.Select(oids, Gen.Frequency((2, Gen.OneOf<byte>(0, 0, 1, 255, 39, 64, 127, 128)), (1, Gen.Byte)).Array[0, 40], (oid, body) => Wire.Cat(Wire.I16((int)oid), body))
-            .Sample(b => Fuzz.Value(b), iter: 50_000);
+            .Sample(b => Fuzz.Value(b), iter: Campaign.Of(50_000, 5_000_000));
     }
 
     [Fact]
     public void Scram_any_message_never_throws_and_never_succeeds()
     {
         var parts = Gen.OneOf("n,", "y,", "p=x,", ",", "a=b", "n=", "r=", "AAAAAAAAAAAAAAAAAAAAAAAA", "x", ",s=", "AAAA", ",i=", "5", "99999999999", "m=", "e=", "v=", "c=biws", ",p=", "é", "\0", "=");
-        parts.Array[0, 12].Select(p => System.Text.Encoding.UTF8.GetBytes(string.Concat(p))).Sample(b => Fuzz.Sasl(b), iter: 20_000);
-        Noise.Sample(b => Fuzz.Sasl(b), iter: 5_000);
+        parts.Array[0, 12].Select(p => System.Text.Encoding.UTF8.GetBytes(string.Concat(p))).Sample(b => Fuzz.Sasl(b), iter: Campaign.Of(20_000, 2_000_000));
+        Noise.Sample(b => Fuzz.Sasl(b), iter: Campaign.Of(5_000, 500_000));
     }
 
     static int Frames(FrameReader reader, byte[] stream)

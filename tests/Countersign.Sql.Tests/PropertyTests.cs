@@ -43,7 +43,7 @@ public sealed class PropertyTests
 
     [Fact]
     public void Random_words_never_crash_the_analysis() =>
-        Pick(fragments).Array[1, 30].Select(static words => string.Join(' ', words)).Sample(HoldsForAny, iter: 3_000, threads: 1);
+        Pick(fragments).Array[1, 30].Select(static words => string.Join(' ', words)).Sample(HoldsForAny, iter: Campaign.Of(3_000, 120_000), threads: 1);
 
     [Fact]
     public void Mutated_statements_never_crash_the_analysis() =>
@@ -52,11 +52,11 @@ public sealed class PropertyTests
             at %= text.Length + 1;
             cut = Math.Min(cut, text.Length - at);
             return cut % 3 == 0 ? string.Concat(text.AsSpan(0, at), other) : string.Concat(text.AsSpan(0, at), put, text.AsSpan(at + cut));
-        }).Sample(HoldsForAny, iter: 5_000, threads: 1);
+        }).Sample(HoldsForAny, iter: Campaign.Of(5_000, 200_000), threads: 1);
 
     [Fact]
     public void Random_bytes_never_crash_the_parser() =>
-        Gen.Byte[1, 255].Array[0, 60].Sample(static bytes => HoldsForAny(System.Text.Encoding.Latin1.GetString(bytes)), iter: 2_000, threads: 1);
+        Gen.Byte[1, 255].Array[0, 60].Sample(static bytes => HoldsForAny(System.Text.Encoding.Latin1.GetString(bytes)), iter: Campaign.Of(2_000, 80_000), threads: 1);
 
     [Fact]
     public void P1_effects_of_two_statements_are_the_union_of_each() =>
@@ -67,7 +67,7 @@ public sealed class PropertyTests
                 Shop.Understand(a).Effects.Concat(Shop.Understand(b).Effects).Select(Key).Distinct().Order(StringComparer.Ordinal),
                 both.Effects.Select(Key).Distinct().Order(StringComparer.Ordinal));
             Assert.Equal(Shop.Understand(a).Refusal?.Reason ?? Shop.Understand(b).Refusal?.Reason, both.Refusal?.Reason);
-        }, iter: 1_000, threads: 1);
+        }, iter: Campaign.Of(1_000, 40_000), threads: 1);
 
     /// <summary>Wrapping a statement never loses an effect but a plain EXPLAIN's, and never hides a function.</summary>
     [Fact]
@@ -93,7 +93,7 @@ public sealed class PropertyTests
                 if (effect.Action == SqlActions.Export) continue;
                 Assert.True(outer.Effects.Any(e => e.Action == effect.Action && e.Resource == effect.Resource), $"{sql}: lost {Rendering.Render(effect)}");
             }
-        }, iter: 1_500, threads: 1);
+        }, iter: Campaign.Of(1_500, 60_000), threads: 1);
     }
 
     [Fact]
@@ -109,6 +109,6 @@ public sealed class PropertyTests
             if (outer.Refusal is not null) return;
             foreach (var effect in Shop.Understand(query).Effects.Where(static e => e.Action == SqlActions.Export))
                 Assert.True(outer.Effects.Any(e => e.Action == SqlActions.Export && e.Resource == effect.Resource), $"{sql}: no export of {effect.Resource.Id}");
-        }, iter: 1_000, threads: 1);
+        }, iter: Campaign.Of(1_000, 40_000), threads: 1);
     }
 }

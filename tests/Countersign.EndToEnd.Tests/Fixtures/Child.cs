@@ -64,11 +64,9 @@ public sealed class Child : IAsyncDisposable
         lock (gate)
         {
             into.AppendLine(line);
+            if (waits.Count == 0) return; // a talkative child is not copied for nobody
             var text = output.ToString() + errors;
-            foreach (var (until, done) in waits.ToArray())
-            {
-                if (until(text)) done.TrySetResult(text);
-            }
+            waits.RemoveAll(w => w.Until(text) && w.Done.TrySetResult(text));
         }
     }
 

@@ -13,12 +13,10 @@ public sealed class KillTests(PostgresServer server) : IAsyncLifetime
 
     public async ValueTask DisposeAsync() => await gateway.DisposeAsync();
 
-    private static int Rounds => Environment.GetEnvironmentVariable("COUNTERSIGN_LONG") == "1" ? 40 : 2;
-
     [Fact]
     public async Task P50_killed_around_the_approval_it_runs_exactly_once_and_only_when_it_is_repeated()
     {
-        for (var round = 0; round < Rounds; round++)
+        for (int round = 0, rounds = Campaign.Of(2, 40); round < rounds; round++)
         {
             var sql = $"UPDATE customers SET credit = {50_000 + round} WHERE id = 150";
             using var alice = await gateway.SignInAsync("alice");

@@ -234,6 +234,30 @@ public sealed class WireTests(WireFixture fixture) : IClassFixture<WireFixture>,
     }
 
     [Fact]
+    public async Task P12_a_cancel_that_comes_before_the_statement_is_held_is_not_lost()
+    {
+        await using var client = await fixture.ConnectAsync();
+        await client.Parse("", Update(125)).Flush().FlushAsync();
+        await client.UntilAsync('1');
+        await using (var cancel = await WireClient.DialAsync(fixture.Gateway.Port))
+        {
+            await cancel.Write(o => FrontendWriter.WriteCancelRequest(o, client.ProcessId, client.CancelKey)).FlushAsync();
+            await cancel.UntilAsync(static _ => false);
+        }
+
+        var given = await client.Bind("", "").Execute().Sync().AskAsync();
+        Assert.StartsWith("57014", Assert.Single(given.Errors), StringComparison.Ordinal);
+        Assert.Empty(await GatewayProcess.OpenReviewsAsync(fixture.Alice, 0));
+
+        // It was for that batch: the next one is held as ever.
+        await client.Run(Update(125)).Sync().FlushAsync();
+        await NoticeAsync(client);
+        await fixture.DenyAllAsync();
+        Assert.StartsWith("42501", Assert.Single((await client.UntilAsync('Z')).Errors), StringComparison.Ordinal);
+        Assert.Equal(0, fixture.Gateway.Arrived(Update(125)));
+    }
+
+    [Fact]
     public async Task P13_at_the_hold_limit_of_a_transaction_the_review_stays_and_a_retry_joins_it()
     {
         await using var client = await fixture.ConnectAsync();

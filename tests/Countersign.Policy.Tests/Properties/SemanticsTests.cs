@@ -3,11 +3,9 @@ using CsCheck;
 
 namespace Countersign.Policy.Tests.Properties;
 
-/// <summary>The named properties of docs/spec/policy.md, on generated sets and requests: a slice by default, more by the variable <c>CsCheck_Iter</c>.</summary>
+/// <summary>The named properties of docs/spec/policy.md, on generated sets and requests.</summary>
 public sealed class SemanticsTests(World world)
 {
-    static readonly long Iterations = Environment.GetEnvironmentVariable("CsCheck_Iter") is null ? 25 : Check.Iter;
-
     static readonly GeneratedPolicy ForbidAll = new("principal, action, resource", "", true, null, 0, 0, (_, _, _) => true);
 
     Decision Decide(IEnumerable<GeneratedPolicy> policies, (GatewayAction Action, DecisionContext Context) request, PolicyStoreOptions? options = null)
@@ -36,7 +34,7 @@ public sealed class SemanticsTests(World world)
         {
             using var store = world.Store(Generated.Text(policies));
             foreach (var request in requests) Assert.Equal(Model(policies, request), World.Decide(store, request.Action, request.Context).Verdict);
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Forbid_trumps_permit() =>
@@ -46,7 +44,7 @@ public sealed class SemanticsTests(World world)
             var decision = Decide([.. policies, forbid], request);
             if (matches) Assert.Equal(Verdict.Deny, decision.Verdict);
             Assert.Equal((Verdict.Deny, ReasonCodes.PolicyDenied), (Decide([.. policies, ForbidAll], request).Verdict, Decide([ForbidAll, .. policies], request).ReasonCode));
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Review_is_never_skipped() =>
@@ -66,7 +64,7 @@ public sealed class SemanticsTests(World world)
             // … and what it asks for is there when it counts.
             if (matched.Length > 0 && after.Verdict == Verdict.Review)
                 Assert.True(IsNoWeaker(after.Requirements, [new Requirement { Groups = [.. review.ReviewGroup!.Split(',')], Quorum = review.Quorum, Expires = TimeSpan.FromMinutes(review.Minutes) }]));
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Permits_without_review_never_remove_a_requirement() =>
@@ -77,7 +75,7 @@ public sealed class SemanticsTests(World world)
             var after = Decide([.. policies, .. permits], request);
             Assert.Equal(Verdict.Review, after.Verdict);
             Assert.Equal(WithoutIds(before.Requirements), WithoutIds(after.Requirements));
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Denied_unless_permitted() =>
@@ -89,7 +87,7 @@ public sealed class SemanticsTests(World world)
             foreach (var effect in decision.Effects.Where(e => e.ReasonCode == ReasonCodes.NoMatchingPermit)) Assert.Empty(effect.Policies);
             var forbids = policies.Where(p => p.IsForbid).Append(ForbidAll).ToArray();
             Assert.Equal(Verdict.Deny, Decide(forbids, request).Verdict);
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Order_and_duplicates_do_not_matter() =>
@@ -99,7 +97,7 @@ public sealed class SemanticsTests(World world)
             var other = Decide(shuffled, request);
             Assert.Equal((one.Verdict, one.ReasonCode), (other.Verdict, other.ReasonCode));
             Assert.Equal(WithoutIds(one.Requirements), WithoutIds(other.Requirements));
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Erroring_policy_denies() =>
@@ -115,7 +113,7 @@ public sealed class SemanticsTests(World world)
                 Assert.Contains(effect.ReasonCode, new[] { ReasonCodes.PolicyError, ReasonCodes.PolicyDenied });
                 Assert.Contains("overflow", Assert.Single(effect.Errors), StringComparison.Ordinal);
             }
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 
     [Fact]
     public void Cache_never_changes_a_decision() =>
@@ -133,5 +131,5 @@ public sealed class SemanticsTests(World world)
                 Assert.Equal(b.Effects.SelectMany(e => e.Errors), a.Effects.SelectMany(e => e.Errors));
             }
             Assert.InRange(cached.Current.CacheUse.Kept, 0, 24);
-        }, iter: Iterations);
+        }, iter: Campaign.Of(25, 2_000));
 }
