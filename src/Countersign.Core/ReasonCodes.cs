@@ -49,6 +49,7 @@ public static class ReasonCodes
     public const string LoginRequired = "login-required";
     public const string CodeInvalid = "code-invalid";
     public const string TooManyAttempts = "too-many-attempts";
+    public const string CrossSite = "cross-site";
 
     // working
     public const string JournalUnavailable = "journal-unavailable";

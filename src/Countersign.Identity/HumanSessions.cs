@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -6,140 +7,240 @@ using Countersign.Journal;
 
 namespace Countersign.Identity;
 
-/// <summary>What came of an attempt to sign in.</summary>
-public sealed record LoginResult(string? Token, UserEntry? User, DateTimeOffset? ExpiresAt, string? ReasonCode)
-{
-    public override string ToString() => $"login {User?.Ref.Name ?? ReasonCode}";
-}
-
-/// <summary>Limits of signing in.</summary>
-public sealed record LoginLimits
-{
-    /// <summary>How long a one-time code works. 5 minutes: long enough to walk to the other terminal.</summary>
-    public TimeSpan CodeLifetime { get; init; } = TimeSpan.FromMinutes(5);
-
-    /// <summary>Wrong codes before all codes of a user are void. 5: forty random bits leave a guesser nothing.</summary>
-    public int MaxAttempts { get; init; } = 5;
-
-    /// <summary>Codes that may be open at once for one user; asking for more voids the oldest. 3: anybody may ask, so the terminal must not be flooded.</summary>
-    public int MaxOpenCodes { get; init; } = 3;
-
-    /// <summary>Codes a minute for all users together. 20: a flood would hide the code that a person waits for.</summary>
-    public int MaxCodesPerMinute { get; init; } = 20;
-
-    /// <summary>How long a session lives. 12 hours: one working day.</summary>
-    public TimeSpan SessionLifetime { get; init; } = TimeSpan.FromHours(12);
-}
-
 /// <summary>
-/// Interactive sessions of humans. A session starts with a one-time code that only the terminal of `serve` shows; whoever
-/// reads that terminal is trusted to hand each code to the person it names. The token is stored as a hash. Thread-safe.
+/// Interactive sessions of humans: a bearer token for the command line, a cookie for a browser. The embedded way in is a
+/// one-time code that only the terminal of `serve` shows; whoever reads that terminal is trusted to hand each code to the
+/// person it names. Tokens are 256 random bits and stored as a hash. Thread-safe.
 /// </summary>
 public sealed class HumanSessions(IStateReader reader, JournalAppender journal, UserDirectory users, TimeProvider time, LoginLimits limits)
 {
     private const string Collection = "sessions";
-    private const int MaxNameLength = 256;
-    private const string CodeAlphabet = "23456789ABCDEFGHJKMNPQRSTVWXYZ";
+    private const string CliPrefix = "css_";
+    private const string WebPrefix = "csw_";
+    private const int MaxClientLength = 200;
 
-    private readonly Lock gate = new();
-    private readonly Dictionary<string, PendingCodes> pending = new(StringComparer.Ordinal);
-    private DateTimeOffset windowStart;
-    private int windowCount;
+    private readonly LoginCodes codes = new(time, limits);
 
-    private sealed class PendingCodes
-    {
-        public readonly List<(string Code, DateTimeOffset Expires)> Codes = [];
-        public int Failures;
-    }
+    /// <summary>Last requests that the store does not know yet, by key.</summary>
+    private readonly ConcurrentDictionary<string, DateTimeOffset> seen = new(StringComparer.Ordinal);
+
+    /// <summary>What must stop when a session ends, by key.</summary>
+    private readonly ConcurrentDictionary<string, CancellationTokenSource> watched = new(StringComparer.Ordinal);
+
+    private DateTimeOffset swept;
 
     /// <summary>
     /// Makes a code for this user and gives it to <paramref name="show"/>, the operator's terminal. Nothing that the caller
     /// can see, here or in <see cref="CompleteAsync"/>, tells whether the user exists: codes are made for any name, and
     /// shown only for users. False only when too many were asked for.
     /// </summary>
-    public bool Begin(string userName, Action<UserEntry, string> show)
+    public bool Begin(string userName, Action<UserEntry, string> show) => Begin(userName, SessionKind.Cli, null, show);
+
+    /// <summary>The same for a browser. <paramref name="browser"/> is a random value that only that browser has.</summary>
+    public bool BeginWeb(string userName, string browser, Action<UserEntry, string> show) => Begin(userName, SessionKind.Web, browser, show);
+
+    private bool Begin(string userName, SessionKind kind, string? browser, Action<UserEntry, string> show)
     {
-        var now = time.GetUtcNow();
-        var code = $"{RandomNumberGenerator.GetString(CodeAlphabet, 4)}-{RandomNumberGenerator.GetString(CodeAlphabet, 4)}";
-        lock (gate)
-        {
-            if (!CountCode(now)) return false;
-            if (userName.Length > MaxNameLength) return true; // nobody's, and not worth keeping
-
-            // Names are whatever somebody sent: they are kept no longer than their codes, and those are counted.
-            foreach (var name in pending.Where(p => p.Value.Codes.TrueForAll(c => c.Expires <= now)).Select(static p => p.Key).ToArray()) pending.Remove(name);
-            if (!pending.TryGetValue(userName, out var codes)) pending[userName] = codes = new PendingCodes();
-            codes.Codes.RemoveAll(c => c.Expires <= now);
-            if (codes.Codes.Count >= limits.MaxOpenCodes) codes.Codes.RemoveAt(0);
-            codes.Codes.Add((code, now + limits.CodeLifetime));
-        }
-
+        if (codes.Make(userName, kind, browser) is not { } code) return false;
         if (users.Find(userName) is { } user) show(user, code);
         return true;
     }
 
-    private bool CountCode(DateTimeOffset now)
-    {
-        if (now - windowStart >= TimeSpan.FromMinutes(1) || now < windowStart) (windowStart, windowCount) = (now, 0);
-        return ++windowCount <= limits.MaxCodesPerMinute;
-    }
+    /// <summary>Trades a code for a session of the command line. The code works once.</summary>
+    public Task<LoginResult> CompleteAsync(string userName, string code, string? client = null) =>
+        codes.Spend(userName, code, SessionKind.Cli, null) is { } reason
+            ? Task.FromResult(Refused(reason))
+            : StartAsync(userName, new SessionStart(SessionKind.Cli, "terminal-code", client));
 
-    /// <summary>Trades a code for a session. The code works once; wrong ones count against the user's open codes.</summary>
-    public async Task<LoginResult> CompleteAsync(string userName, string code)
+    /// <summary>
+    /// Trades a code for a session of the browser that asked for it. The session is always a new one (fixation), and the
+    /// one that the browser had, <paramref name="replaces"/>, ends.
+    /// </summary>
+    public Task<LoginResult> CompleteWebAsync(string userName, string code, string browser, string? client, HumanSession? replaces) =>
+        codes.Spend(userName, code, SessionKind.Web, browser) is { } reason
+            ? Task.FromResult(Refused(reason))
+            : StartAsync(userName, new SessionStart(SessionKind.Web, "terminal-link", client) { Replaces = replaces });
+
+    private Task<LoginResult> StartAsync(string userName, SessionStart start) =>
+        users.Find(userName) is { } user ? StartAsync(user, start) : Task.FromResult(Refused(ReasonCodes.CodeInvalid));
+
+    private static LoginResult Refused(string reason) => new(null, null, null, reason);
+
+    /// <summary>Starts a session of somebody whose identity was just proven.</summary>
+    internal async Task<LoginResult> StartAsync(UserEntry user, SessionStart start)
     {
         var now = time.GetUtcNow();
-        var presented = Encoding.UTF8.GetBytes(code.Trim().ToUpperInvariant());
-        lock (gate)
-        {
-            if (!pending.TryGetValue(userName, out var codes)) return new LoginResult(null, null, null, ReasonCodes.CodeInvalid);
-            var match = codes.Codes.FindIndex(c => c.Expires > now && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(c.Code), presented));
-            if (match < 0)
-            {
-                if (++codes.Failures < limits.MaxAttempts) return new LoginResult(null, null, null, ReasonCodes.CodeInvalid);
-                pending.Remove(userName);
-                return new LoginResult(null, null, null, ReasonCodes.TooManyAttempts);
-            }
-
-            codes.Codes.RemoveAt(match);
-        }
-
-        if (users.Find(userName) is not { } user) return new LoginResult(null, null, null, ReasonCodes.CodeInvalid);
-        var token = $"css_{RandomNumberGenerator.GetHexString(64, lowercase: true)}";
+        var token = $"{(start.Kind == SessionKind.Web ? WebPrefix : CliPrefix)}{RandomNumberGenerator.GetHexString(64, lowercase: true)}";
         var expires = now + limits.SessionLifetime;
-        var session = new SessionDocument(user.Ref.Id.Value, user.Ref.Name, now, expires);
+        var session = new SessionDocument(user.Ref.Id.Value, user.Ref.Name, now, expires)
+        {
+            Id = IdText.New("se_"),
+            Kind = start.Kind,
+            Method = start.Method,
+            LastSeenAt = now,
+            Client = start.Client is null ? null : VisibleText.Of(start.Client.Length > MaxClientLength ? start.Client[..MaxClientLength] : start.Client, multiline: false),
+        };
         var result = await journal.WriteAsync(new WriteSet(
-            [new EntryDraft("login", CanonicalJson.Object(("user", user.Ref.Id.Value), ("method", "terminal-code"), ("expires", CanonicalJson.Time(expires))), null)],
-            [new StateChange.Put(Collection, Hash(token), 0, null, JsonSerializer.SerializeToUtf8Bytes(session, IdentityJson.Default.SessionDocument))])).ConfigureAwait(false);
-        return result.Status == WriteStatus.Committed
-            ? new LoginResult(token, user, expires, null)
-            : new LoginResult(null, null, null, ReasonCodes.JournalUnavailable);
+            [new EntryDraft("login", CanonicalJson.Object(
+                ("user", user.Ref.Id.Value), ("session", session.Id), ("kind", KindName(start.Kind)), ("method", start.Method), ("expires", CanonicalJson.Time(expires))), null)],
+            [Put(Hash(token), 0, session)])).ConfigureAwait(false);
+        if (result.Status != WriteStatus.Committed) return Refused(ReasonCodes.JournalUnavailable);
+        if (start.Replaces is { } old) await EndAsync(old, SessionEnd.Replaced).ConfigureAwait(false);
+        return new LoginResult(token, user, expires, null);
     }
 
     /// <summary>
-    /// The human behind a token, as the directory knows him now; null when the token is unknown or expired or he is no
-    /// longer a user. Only tokens of this class are looked up: an agent's key is never a session (P30, P35).
+    /// The session behind a token, its human as the directory knows him now; null when the token is unknown, of another
+    /// kind, or over, or he is no longer a user. Only tokens of these classes are looked up: an agent's key is never a
+    /// session (P30, P35). Counts as a request of it.
     /// </summary>
-    public UserEntry? Find(string? token)
+    public HumanSession? Find(string? token, SessionKind kind = SessionKind.Cli)
     {
-        if (token is null || !token.StartsWith("css_", StringComparison.Ordinal)) return null;
+        if (token is null || !token.StartsWith(kind == SessionKind.Web ? WebPrefix : CliPrefix, StringComparison.Ordinal)) return null;
         var key = Hash(token);
-        if (reader.Get(Collection, key) is not { } document) return null;
-        var session = JsonSerializer.Deserialize(document.Value, IdentityJson.Default.SessionDocument)!;
-        if (session.ExpiresAt <= time.GetUtcNow()) return null;
-        return users.Find(new OpaqueId(session.UserId));
+        if (Look(key, out _) is not { } session || session.Kind != kind) return null;
+        var now = time.GetUtcNow();
+        seen[key] = now;
+        return session with { LastSeenAt = now };
     }
 
-    /// <summary>Ends a session. True when it was there.</summary>
-    public async Task<bool> EndAsync(string token)
+    private HumanSession? Look(string key, out SessionEnd? over)
     {
-        var key = Hash(token);
-        if (reader.Get(Collection, key) is not { } document) return false;
-        var session = JsonSerializer.Deserialize(document.Value, IdentityJson.Default.SessionDocument)!;
-        var result = await journal.WriteAsync(new WriteSet(
-            [new EntryDraft("logout", CanonicalJson.Object(("user", session.UserId)), null)],
-            [new StateChange.Delete(Collection, key, document.Version)])).ConfigureAwait(false);
-        return result.Status == WriteStatus.Committed;
+        over = null;
+        if (reader.Get(Collection, key) is not { } document) return null;
+        var session = Read(document, out over);
+        return over is null ? session : null;
     }
+
+    private HumanSession? Read(StateDocument document, out SessionEnd? over)
+    {
+        var stored = Document(document);
+        var lastSeen = seen.TryGetValue(document.Key, out var later) && later > stored.LastSeenAt ? later : stored.LastSeenAt;
+        var now = time.GetUtcNow();
+        var user = users.Find(new OpaqueId(stored.UserId));
+        over = user is null ? SessionEnd.UserGone
+            : stored.ExpiresAt <= now || stored.Id.Length == 0 ? SessionEnd.Expired
+            : stored.Kind == SessionKind.Web && lastSeen + limits.IdleLifetime <= now ? SessionEnd.Idle
+            : null;
+        return user is null ? null : new HumanSession(stored.Id, user, stored.Kind, stored.Method, stored.CreatedAt, lastSeen, stored.ExpiresAt, stored.Client) { Key = document.Key };
+    }
+
+    /// <summary>The sessions of a human that are not over, newest first.</summary>
+    public IReadOnlyList<HumanSession> Of(OpaqueId user) =>
+        reader.List(Collection).Select(d => Read(d, out var over) is { } session && over is null ? session : null).OfType<HumanSession>()
+            .Where(s => s.User.Ref.Id == user).OrderByDescending(static s => s.CreatedAt).ToArray();
+
+    /// <summary>Fires when this session ends. The one who asks looks after nothing.</summary>
+    public CancellationToken EndsOf(HumanSession session)
+    {
+        var source = watched.GetOrAdd(session.Key, static _ => new CancellationTokenSource());
+
+        // It may have ended since it was found; then nobody else would say so.
+        if (reader.Get(Collection, session.Key) is null) Stop(session.Key);
+        return source.Token;
+    }
+
+    /// <summary>Ends a session. False when the store could not be written, and it lives.</summary>
+    public async Task<bool> EndAsync(HumanSession session, SessionEnd end)
+    {
+        while (reader.Get(Collection, session.Key) is { } document)
+        {
+            var result = await RemoveAsync(document, end).ConfigureAwait(false);
+            if (result.Status == WriteStatus.Unavailable) return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Ends every session of a human: he left, was disabled, or his provider signed him out.</summary>
+    public async Task<bool> EndAllAsync(OpaqueId user, SessionEnd end)
+    {
+        var all = true;
+        foreach (var document in reader.List(Collection).Where(d => Document(d).UserId == user.Value))
+        {
+            all &= (await RemoveAsync(document, end).ConfigureAwait(false)).Status != WriteStatus.Unavailable;
+        }
+
+        return all;
+    }
+
+    private async Task<WriteResult> RemoveAsync(StateDocument document, SessionEnd end)
+    {
+        var session = Document(document);
+        var result = await journal.WriteAsync(new WriteSet(
+            [new EntryDraft("logout", CanonicalJson.Object(("user", session.UserId), ("session", session.Id), ("cause", Name(end))), null)],
+            [new StateChange.Delete(Collection, document.Key, document.Version)])).ConfigureAwait(false);
+        if (result.Status == WriteStatus.Committed)
+        {
+            seen.TryRemove(document.Key, out _);
+            Stop(document.Key);
+        }
+
+        return result;
+    }
+
+    private void Stop(string key)
+    {
+        // Not disposed: a stream may still be about to ask whether it ends.
+        if (watched.TryRemove(key, out var source)) source.Cancel();
+    }
+
+    /// <summary>
+    /// Stops the streams of sessions that are over, writes down who was here, and deletes what is over; called each second
+    /// by the host. Never throws for a store that is away: the next one does it.
+    /// </summary>
+    public async Task SweepAsync()
+    {
+        foreach (var key in watched.Keys)
+        {
+            if (Look(key, out _) is null) Stop(key);
+        }
+
+        var now = time.GetUtcNow();
+        if (now - swept < limits.SweepEvery && now >= swept) return;
+        swept = now;
+        var there = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var document in reader.List(Collection))
+        {
+            there.Add(document.Key);
+            Read(document, out var over);
+            if (over is { } end)
+            {
+                await RemoveAsync(document, end).ConfigureAwait(false);
+                continue;
+            }
+
+            var stored = Document(document);
+            if (!seen.TryGetValue(document.Key, out var last)) continue;
+            if (last - stored.LastSeenAt >= limits.LastSeenLag) await journal.WriteAsync(new WriteSet([], [Put(document.Key, document.Version, stored with { LastSeenAt = last })])).ConfigureAwait(false);
+        }
+
+        foreach (var key in seen.Keys.Where(k => !there.Contains(k))) seen.TryRemove(key, out _);
+    }
+
+    private static SessionDocument Document(StateDocument document) => JsonSerializer.Deserialize(document.Value, IdentityJson.Default.SessionDocument)!;
+
+    private static StateChange.Put Put(string key, long version, SessionDocument session) =>
+        new(Collection, key, version, null, JsonSerializer.SerializeToUtf8Bytes(session, IdentityJson.Default.SessionDocument));
+
+    private static string KindName(SessionKind kind) => kind == SessionKind.Web ? "web" : "cli";
+
+    private static string Name(SessionEnd end) => end switch
+    {
+        SessionEnd.SignedOut => "signed-out",
+        SessionEnd.EndedElsewhere => "ended-elsewhere",
+        SessionEnd.Replaced => "replaced",
+        SessionEnd.Idle => "idle",
+        SessionEnd.Expired => "expired",
+        SessionEnd.UserGone => "user-gone",
+        _ => "provider",
+    };
 
     private static string Hash(string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
+}
+
+/// <summary>What a session starts with.</summary>
+internal sealed record SessionStart(SessionKind Kind, string Method, string? Client)
+{
+    public HumanSession? Replaces { get; init; }
 }

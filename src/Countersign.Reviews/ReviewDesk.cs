@@ -36,7 +36,7 @@ public sealed partial class ReviewDesk(
     TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
 {
     /// <summary>Channels that this build can take an answer on; eligibility is asked for each.</summary>
-    public static readonly IReadOnlyList<string> Channels = ["cli", "api"];
+    public static readonly IReadOnlyList<string> Channels = ["cli", "api", "console"];
 
     private readonly ReviewStore store = new(reader);
     private readonly ConcurrentDictionary<ReviewId, WaiterSet> waiters = new();

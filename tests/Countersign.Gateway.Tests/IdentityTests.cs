@@ -27,7 +27,7 @@ public sealed class IdentityTests
         var code = Begin(house, "ada");
         var login = await house.Sessions.CompleteAsync("ada", $" {code.ToLowerInvariant()}\n");
         Assert.Equal((house.User("ada"), Given.Noon + Limits.SessionLifetime, null), (login.User, login.ExpiresAt, login.ReasonCode));
-        Assert.Equal(house.User("ada"), house.Sessions.Find(login.Token));
+        Assert.Equal(house.User("ada"), house.Sessions.Find(login.Token)?.User);
 
         // The token is in no file, nor in the text of the result.
         Assert.DoesNotContain(login.Token!, login.ToString(), StringComparison.Ordinal);
@@ -140,8 +140,7 @@ public sealed class IdentityTests
     {
         await using var house = await House.OpenAsync();
         var (timed, ended) = (await LoginAsync(house, "ada"), await LoginAsync(house, "ada"));
-        Assert.True(await house.Sessions.EndAsync(ended));
-        Assert.False(await house.Sessions.EndAsync(ended));
+        Assert.True(await house.Sessions.EndAsync(house.Sessions.Find(ended)!, SessionEnd.SignedOut));
         Assert.Null(house.Sessions.Find(ended));
         Assert.NotNull(house.Sessions.Find(timed));
 
@@ -151,8 +150,8 @@ public sealed class IdentityTests
         people["ada"] = ["sre"];
         await using (var moved = await house.CrashAsync(people))
         {
-            Assert.Equal(["sre"], moved.Sessions.Find(timed)!.Groups);
-            Assert.Equal(house.User("ada").Ref.Id, moved.Sessions.Find(timed)!.Ref.Id);
+            Assert.Equal(["sre"], moved.Sessions.Find(timed)!.User.Groups);
+            Assert.Equal(house.User("ada").Ref.Id, moved.Sessions.Find(timed)!.User.Ref.Id);
         }
 
         house.Time.Advance(Limits.SessionLifetime - TimeSpan.FromTicks(1));

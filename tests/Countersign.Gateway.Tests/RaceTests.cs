@@ -157,7 +157,7 @@ public sealed class RaceTests
         house.Sessions.Begin("ada", (_, c) => code = c);
         var all = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => Task.Run(() => house.Sessions.CompleteAsync("ada", code)))).WaitAsync(Given.Patience);
         var one = Assert.Single(all, static r => r.Token is not null);
-        Assert.Equal("ada", house.Sessions.Find(one.Token)!.Ref.Name);
+        Assert.Equal("ada", house.Sessions.Find(one.Token)!.User.Ref.Name);
         Assert.Equal(1, house.Count("login"));
     }
 }

@@ -7,14 +7,24 @@ namespace Countersign.Api;
 // What /api/v1 says and takes. Text for people in it has been through VisibleText: no control or bidirectional character
 // is left to play tricks on a terminal or a page.
 
-/// <summary>Asks for a one-time code, which the terminal of `serve` shows.</summary>
-internal sealed record LoginBegin(string User);
+/// <summary>Asks for a one-time code, which the terminal of `serve` shows; with <paramref name="Web"/> for this browser.</summary>
+internal sealed record LoginBegin(string User, bool? Web = null);
 
 /// <summary>Says the same whether or not the user exists.</summary>
 internal sealed record LoginBegun(string Message, int ExpiresSeconds);
 
 /// <summary>Trades the code for a session.</summary>
-internal sealed record LoginComplete(string User, string Code);
+internal sealed record LoginComplete(string User, string Code, bool? Web = null);
+
+/// <summary>A browser's session is in its cookie; what its pages send along with each change is here.</summary>
+internal sealed record WebSession(string User, string Csrf, DateTimeOffset Expires)
+{
+    public override string ToString() => $"session of {User}";
+}
+
+internal sealed record SessionList(IReadOnlyList<SessionView> Sessions);
+
+internal sealed record SessionView(string Id, string Kind, string Method, string? Client, bool Current, DateTimeOffset CreatedAt, DateTimeOffset LastSeenAt, DateTimeOffset ExpiresAt);
 
 /// <summary>The session token is a bearer credential: keep it private.</summary>
 internal sealed record Session(string User, string Token, DateTimeOffset Expires)
@@ -22,7 +32,8 @@ internal sealed record Session(string User, string Token, DateTimeOffset Expires
     public override string ToString() => $"session of {User}";
 }
 
-internal sealed record Me(string User, IReadOnlyList<string> Groups, bool Admin);
+/// <summary>Who I am here. <paramref name="Csrf"/> is there for a browser only: the page token of its session.</summary>
+internal sealed record Me(string User, IReadOnlyList<string> Groups, bool Admin, string? Channel = null, string? Session = null, string? Csrf = null);
 
 internal sealed record ReviewList(IReadOnlyList<ReviewSummary> Reviews);
 
@@ -164,6 +175,8 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(LoginBegun))]
 [JsonSerializable(typeof(LoginComplete))]
 [JsonSerializable(typeof(Session))]
+[JsonSerializable(typeof(WebSession))]
+[JsonSerializable(typeof(SessionList))]
 [JsonSerializable(typeof(Me))]
 [JsonSerializable(typeof(ReviewList))]
 [JsonSerializable(typeof(ReviewSummary))]

@@ -1,5 +1,6 @@
-using Countersign.Journal;
 using Countersign.Hosting;
+using Countersign.Identity;
+using Countersign.Journal;
 
 namespace Countersign.Api;
 

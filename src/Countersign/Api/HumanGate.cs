@@ -5,55 +5,122 @@ using Countersign.Identity;
 
 namespace Countersign.Api;
 
-/// <summary>Marks the endpoints that answer without a session: health, and signing in. Everything else is closed.</summary>
-internal sealed class AnswersAnybody
-{
-    public static readonly AnswersAnybody Instance = new();
-}
-
 /// <summary>
-/// The one door of the API: a request either reaches an endpoint that answers anybody, or carries the session of a human.
-/// It looks at the marks of the endpoint and not at paths, so that a new endpoint is closed until somebody opens it.
+/// The one door: a request either reaches an endpoint that answers anybody, or carries the session of a human. It looks at
+/// the marks of the endpoint and not at paths, so that a new endpoint is closed until somebody opens it.
+/// A browser sends its cookie by itself, so whatever it changes needs the page token as well; a bearer token is sent by
+/// nobody but its holder. A request that brings both is judged by the bearer token alone.
 /// </summary>
-internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, HostNames names)
+internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, Origins origins, WebCookies cookies)
 {
+    public const string PageTokenHeader = "Countersign-Csrf";
+    public const string PageTokenField = "csrf";
     private const string AgentKeyPrefix = "csk_";
+
+    /// <summary>Of a cookie's session, and of nothing else.</summary>
+    private const string Console = "console";
 
     public async Task InvokeAsync(HttpContext http)
     {
-        // A page that made a name of its own point at this address (DNS rebinding, P45) still sends that name.
-        if (!names.Allows(http.Request.Host.Host))
+        if (!origins.AllowsHost(http.Request.Host.Host))
         {
             await Problems.WriteAsync(http, HttpStatusCode.MisdirectedRequest, ReasonCodes.UnknownTarget, "this is not a host name of this server; use the address that `serve` printed").ConfigureAwait(false);
             return;
         }
 
-        // Browsers say where a request comes from; no page of another site has business here.
-        if (http.Request.Headers.TryGetValue("Sec-Fetch-Site", out var site) && site.ToString() is "cross-site" or "same-site")
+        var marks = http.GetEndpoint()?.Metadata;
+        var isPage = marks?.GetMetadata<ConsolePage>() is not null;
+        if (!IsOwnRequest(http, isPage))
         {
-            await Problems.WriteAsync(http, HttpStatusCode.Forbidden, ReasonCodes.NotEligible, "requests from other sites are refused").ConfigureAwait(false);
+            await CrossSiteAsync(http, "requests from other sites are refused").ConfigureAwait(false);
             return;
         }
 
-        if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersAnybody>() is not null)
+        var anybody = marks?.GetMetadata<AnswersAnybody>() is not null;
+        var found = Find(http, out var bearer);
+        if (found is { PageToken: not null } && !anybody && !IsSafe(http.Request) && !await HasPageTokenAsync(http.Request, found.PageToken).ConfigureAwait(false))
+        {
+            await CrossSiteAsync(http, $"what a browser changes needs the page token of its session, in `{PageTokenHeader}` or the field `{PageTokenField}`; load the page again").ConfigureAwait(false);
+            return;
+        }
+
+        if (found is not null) http.Features.Set(found);
+        if (found is not null || anybody)
         {
             await next(http).ConfigureAwait(false);
             return;
         }
 
-        var token = Bearer(http.Request);
-        if (sessions.Find(token) is { } user)
+        await RefuseAsync(http, bearer, isPage).ConfigureAwait(false);
+    }
+
+    /// <summary>The session that the request carries, in one of its two forms.</summary>
+    private SignedIn? Find(HttpContext http, out string? bearer)
+    {
+        bearer = null;
+        if (http.Request.Headers.Authorization.Count > 0)
         {
-            http.Features.Set(new SignedIn(user, token!, Channel(http.Request)));
-            await next(http).ConfigureAwait(false);
+            bearer = Bearer(http.Request);
+            return sessions.Find(bearer) is { } cli ? new SignedIn(cli.User, cli, Channel(http.Request), null, sessions) : null;
+        }
+
+        var token = cookies.Session(http);
+        return sessions.Find(token, SessionKind.Web) is { } web ? new SignedIn(web.User, web, Console, PageTokens.Of(token!), sessions) : null;
+    }
+
+    private static Task CrossSiteAsync(HttpContext http, string detail) => Problems.WriteAsync(http, HttpStatusCode.Forbidden, ReasonCodes.CrossSite, detail);
+
+    private static async Task RefuseAsync(HttpContext http, string? bearer, bool isPage)
+    {
+        if (isPage && bearer is null)
+        {
+            var back = IsSafe(http.Request) ? $"?return={Uri.EscapeDataString($"{http.Request.Path}{http.Request.QueryString}")}" : "";
+            http.Response.StatusCode = (int)HttpStatusCode.SeeOther;
+            http.Response.Headers.Location = $"/login{back}";
             return;
         }
 
         http.Response.Headers.WWWAuthenticate = "Bearer";
-        var agent = token is not null && token.StartsWith(AgentKeyPrefix, StringComparison.Ordinal);
+        var agent = bearer is not null && bearer.StartsWith(AgentKeyPrefix, StringComparison.Ordinal);
         await Problems.WriteAsync(http, HttpStatusCode.Unauthorized, agent ? ReasonCodes.NotHuman : ReasonCodes.LoginRequired, agent
             ? "an agent's key opens nothing here: only humans review, and only in a session of their own"
             : "sign in first: `countersign login`").ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Browsers say where a request comes from; no page of another site has business here, but for following a link to a
+    /// page (Fetch Metadata, W3C). `Origin` says the same to those that do not know the former, and knows of ports.
+    /// </summary>
+    private bool IsOwnRequest(HttpContext http, bool isPage)
+    {
+        var headers = http.Request.Headers;
+        var site = headers.TryGetValue("Sec-Fetch-Site", out var said) ? said.ToString() : null;
+        if (site is not (null or "same-origin" or "none"))
+        {
+            return isPage && IsSafe(http.Request) && headers["Sec-Fetch-Mode"] == "navigate" && headers["Sec-Fetch-Dest"] == "document";
+        }
+
+        if (IsSafe(http.Request) || headers.Origin.Count == 0) return true;
+
+        // `null` is what a page of ours sends that says `no-referrer`, and what a sandboxed one of anybody sends.
+        return headers.Origin == "null" ? site == "same-origin" : headers.Origin == origins.Of(http);
+    }
+
+    private static bool IsSafe(HttpRequest request) => HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method);
+
+    private static async Task<bool> HasPageTokenAsync(HttpRequest request, string expected)
+    {
+        if (request.Headers.TryGetValue(PageTokenHeader, out var header)) return header.Count == 1 && PageTokens.Matches(header[0], expected);
+        if (!request.HasFormContentType) return false;
+        try
+        {
+            var form = await request.ReadFormAsync(request.HttpContext.RequestAborted).ConfigureAwait(false);
+            return form[PageTokenField] is [{ } field] && PageTokens.Matches(field, expected);
+        }
+        catch (InvalidDataException)
+        {
+            return false;
+        }
     }
 
     /// <summary>
@@ -81,28 +148,11 @@ internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, Ho
     private static string Channel(HttpRequest request) => request.Headers["Countersign-Client"] is ["cli"] ? "cli" : "api";
 }
 
-/// <summary>The human behind a request, as the gate found him.</summary>
-internal sealed record SignedIn(UserEntry User, string Token, string Channel)
+internal static class SignedInRequest
 {
-    /// <summary>Members may change agents and read the journal. Policies and reviews need no membership of their own.</summary>
-    public const string Admins = "admins";
-
-    public bool IsAdmin => User.Groups.Contains(Admins);
-
-    public static SignedIn Of(HttpContext http) => http.Features.Get<SignedIn>() ?? throw new InvalidOperationException("an endpoint ran that the gate had not opened");
-
-    public override string ToString() => User.Ref.Name;
-}
-
-/// <summary>Host names under which this server may be called.</summary>
-internal sealed class HostNames(bool loopbackOnly, Func<string, bool> certificateNames)
-{
-    public bool Allows(string host)
+    extension(SignedIn)
     {
-        if (host.Equals("localhost", StringComparison.OrdinalIgnoreCase)) return true;
-
-        // An address can not be rebound: a name can. Beyond loopback any address is one of ours, or the connection would not be here.
-        if (IPAddress.TryParse(host.Trim('[', ']'), out var address)) return !loopbackOnly || IPAddress.IsLoopback(address);
-        return host.Length > 0 && certificateNames(host);
+        /// <summary>The human behind a request that the door has let in.</summary>
+        public static SignedIn Of(HttpContext http) => http.Features.Get<SignedIn>() ?? throw new InvalidOperationException("an endpoint ran that the gate had not opened");
     }
 }

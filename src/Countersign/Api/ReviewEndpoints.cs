@@ -43,10 +43,11 @@ internal static class ReviewEndpoints
     private static IResult Get(HttpContext http, ReviewDesk desk, string id) =>
         TryFind(http, desk, id, out var review, out var refused) ? Results.Json(Card(desk, SignedIn.Of(http), review), ApiJson.Default.ReviewCard) : refused;
 
-    private static IResult Stream(HttpContext http, ReviewDesk desk, ReviewFeed feed, IHostApplicationLifetime lifetime)
+    private static IResult Stream(HttpContext http, ReviewDesk desk, ReviewFeed feed, UserDirectory users, IHostApplicationLifetime lifetime)
     {
-        var me = SignedIn.Of(http);
-        var ends = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping);
+        // A stream outlives much: it ends with its session, and asks anew for each event who the reader is now (P33).
+        var session = SignedIn.Of(http);
+        var ends = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping, session.Ends);
         http.Response.RegisterForDispose(ends);
         return TypedResults.ServerSentEvents(Changes(ends.Token));
 
@@ -55,18 +56,23 @@ internal static class ReviewEndpoints
             // Subscribed before the list is read: a change in between is told twice rather than not at all.
             await using var changes = feed.WatchAsync(ct).GetAsyncEnumerator(ct);
             var next = changes.MoveNextAsync();
+
+            // Who has nothing to read yet is to know that he is connected.
+            await http.Response.Body.FlushAsync(ct).ConfigureAwait(false);
             foreach (var review in desk.ListOpen())
             {
-                if (MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
+                if (Reader() is { } me && MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
             }
 
             while (await Live(next).ConfigureAwait(false))
             {
                 var review = changes.Current;
-                if (MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
+                if (Reader() is { } me && MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
                 next = changes.MoveNextAsync();
             }
         }
+
+        SignedIn? Reader() => users.Find(session.User.Ref.Id) is { } user ? session with { User = user } : null;
 
         static async ValueTask<bool> Live(ValueTask<bool> next)
         {

@@ -35,6 +35,7 @@ internal static class ServeCommand
         {
             Config = config,
             ShowLoginCode = static (user, code) => Line($"login code for {user}: {code} (5 min)"),
+            ShowLoginLink = static (user, link) => Line($"sign-in link for {user}: {link} (5 min)"),
             Notice = static text => Console.Error.WriteLine(text),
             Logging = Telemetry.JsonOnStandardError,
         }, ct).ConfigureAwait(false);

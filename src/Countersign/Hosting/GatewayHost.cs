@@ -26,6 +26,9 @@ internal sealed record GatewayOptions
     /// <summary>Shows a one-time login code (user, code) on the operator's terminal. The code goes nowhere else.</summary>
     public required Action<string, string> ShowLoginCode { get; init; }
 
+    /// <summary>Shows a one-time sign-in link (user, link) on the operator's terminal; null shows it as a code.</summary>
+    public Action<string, Uri>? ShowLoginLink { get; init; }
+
     /// <summary>Tells the operator something in one or more lines.</summary>
     public required Action<string> Notice { get; init; }
 
@@ -120,12 +123,12 @@ internal sealed class GatewayHost : IAsyncDisposable
 
         builder.Services
             .AddSingleton(config).AddSingleton(time).AddSingleton<IJournalStore>(store).AddSingleton<IStateReader>(store).AddSingleton(journal)
-            .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode))
+            .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
             .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed)
             .AddSingleton(new Spine(policies.Questions, desk, journal, time))
-            .AddSingleton(listeners).AddSingleton(listeners.Names).AddSingleton<VerifyingNow>()
+            .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>()
             .AddSingleton(new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray()))
-            .AddSingleton(new HostWork(desk, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
+            .AddSingleton(new HostWork(desk, sessions, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);

@@ -34,6 +34,7 @@ internal sealed class ApiHost : IAsyncDisposable
     public string Folder { get; }
     public GatewayHost Gateway { get; private set; } = null!;
     public ConcurrentQueue<(string User, string Code)> Codes { get; } = new();
+    public ConcurrentQueue<(string User, Uri Link)> Links { get; } = new();
     public ConcurrentQueue<string> Notices { get; } = new();
     public ConcurrentQueue<string> Log { get; } = new();
 
@@ -54,6 +55,7 @@ internal sealed class ApiHost : IAsyncDisposable
         {
             Config = model,
             ShowLoginCode = (user, code) => host.Codes.Enqueue((user, code)),
+            ShowLoginLink = (user, link) => host.Links.Enqueue((user, link)),
             Notice = host.Notices.Enqueue,
             Logging = logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new Collected(host.Log)),
             Time = time ?? TimeProvider.System,

@@ -4,6 +4,7 @@ using System.Net.Http.Json;
 using System.Text;
 using Countersign.Api;
 using Countersign.Core;
+using Countersign.Identity;
 using Countersign.Reviews;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
