@@ -75,6 +75,8 @@ public static class ConfigFile
             Limits = Limits(root["limits"]),
             Groups = groups,
             Users = PeopleReader.Users(root["users"], groups),
+            OnCall = OnCallReader.Schedules(root["oncall"]),
+            Governance = Governance(root["governance"]),
             Targets = targets,
             Classification = ClassificationReader.Read(root["classification"], root["targets"].Entries().Select(static t => t.Key).ToArray()),
             Telemetry = new TelemetryConfig(Otlp(root["telemetry"]["otlp"])),
@@ -101,6 +103,20 @@ public static class ConfigFile
         return hold;
     }
 
+    private static GovernanceConfig Governance(Cursor at)
+    {
+        var authors = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (mail, key, user) in at["authors"].Entries())
+        {
+            if (user.Text is not { } name || !NameReader.Check(user, name, "user")) continue;
+            if (!authors.TryAdd(mail.ToLowerInvariant(), name)) key.Fail($"`{Shown.Text(mail)}` is there twice, in another case");
+        }
+
+        var security = at["security"].Text;
+        if (security is not null && !NameReader.Check(at["security"], security, "group")) security = null;
+        return new GovernanceConfig { Security = security, Cooling = at["cooling"].Duration(ConfigLimits.Cooling), Authors = authors };
+    }
+
     private static LimitsConfig Limits(Cursor at)
     {
         var limits = new LimitsConfig
@@ -110,6 +126,9 @@ public static class ConfigFile
             ConnectionsPerAgent = at["connections-per-agent"].Number(ConfigLimits.ConnectionsPerAgent),
             MessageBytes = at["message-bytes"].Number(ConfigLimits.MessageBytes),
             HeldBytes = at["held-bytes"].Number(ConfigLimits.HeldBytes),
+            RequestsPerMinute = at["requests-per-minute"].Number(ConfigLimits.RequestsPerMinute),
+            Denials = at["denials"].Number(ConfigLimits.Denials),
+            DenialsWindow = at["denials-window"].Duration(ConfigLimits.DenialsWindow),
         };
         if (at["connections-per-agent"].Exists && limits.ConnectionsPerAgent > limits.Connections)
             at["connections-per-agent"].Fail("larger than `limits.connections`, which is for all agents together");

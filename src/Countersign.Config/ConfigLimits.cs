@@ -59,4 +59,16 @@ internal static class ConfigLimits
 
     /// <summary>A read of classified rows up to this many is a read; beyond, or unbounded, an export (DESIGN §4).</summary>
     public static readonly NumberLimit BoundedRows = new(100, 1, 1_000_000);
+
+    /// <summary>Two hundred a second: far above what one agent asks on purpose, far below what it can ask in a loop.</summary>
+    public static readonly NumberLimit RequestsPerMinute = new(12_000, 1, 10_000_000);
+
+    /// <summary>Who is told no a hundred times in a few minutes does not listen.</summary>
+    public static readonly NumberLimit Denials = new(100, 1, 100_000);
+
+    /// <summary>Long enough to see a loop with pauses, short enough that yesterday's mistakes do not count.</summary>
+    public static readonly DurationLimit DenialsWindow = new(TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(1), TimeSpan.FromHours(24));
+
+    /// <summary>Longer than a grudge and than most incidents; 0s switches it off on purpose.</summary>
+    public static readonly DurationLimit Cooling = new(TimeSpan.FromDays(30), TimeSpan.Zero, TimeSpan.FromDays(365));
 }

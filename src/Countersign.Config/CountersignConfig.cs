@@ -28,6 +28,11 @@ public sealed record CountersignConfig
     /// <summary>Declared groups, sorted; null where the file declares none and any group may be named.</summary>
     public IReadOnlyList<string>? Groups { get; init; }
 
+    /// <summary>Who is on call when, in name order.</summary>
+    public required IReadOnlyList<Countersign.Core.OnCallSchedule> OnCall { get; init; }
+
+    public required GovernanceConfig Governance { get; init; }
+
     /// <summary>Targets by name.</summary>
     public required IReadOnlyDictionary<string, TargetConfig> Targets { get; init; }
 
@@ -67,6 +72,27 @@ public sealed record LimitsConfig
 
     /// <summary>What one connection may pipeline behind a held message, bytes.</summary>
     public int HeldBytes { get; init; } = ConfigLimits.HeldBytes.Default;
+
+    /// <summary>Actions of one agent in a minute.</summary>
+    public int RequestsPerMinute { get; init; } = ConfigLimits.RequestsPerMinute.Default;
+
+    /// <summary>Denials of one agent within <see cref="DenialsWindow"/> that suspend it.</summary>
+    public int Denials { get; init; } = ConfigLimits.Denials.Default;
+
+    public TimeSpan DenialsWindow { get; init; } = ConfigLimits.DenialsWindow.Default;
+}
+
+/// <summary>How Countersign itself is governed.</summary>
+public sealed record GovernanceConfig
+{
+    /// <summary>The group that is told of a broken glass and may close what follows it; null: none.</summary>
+    public string? Security { get; init; }
+
+    /// <summary>For how long the author of a policy change, or a former owner, can not approve what it is about.</summary>
+    public TimeSpan Cooling { get; init; } = ConfigLimits.Cooling.Default;
+
+    /// <summary>Names of users by the e-mail addresses that they commit policies with, in lower case.</summary>
+    public IReadOnlyDictionary<string, string> Authors { get; init; } = new Dictionary<string, string>();
 }
 
 /// <summary>A human: name and groups (sorted, distinct).</summary>

@@ -25,9 +25,12 @@ public static class ReasonCodes
     public const string TargetChanged = "target-changed";
     public const string TooManyPending = "too-many-pending";
 
+    public const string TicketRequired = "ticket-required";
+
     // approvers
     public const string SelfApproval = "self-approval";
     public const string NotEligible = "not-eligible";
+    public const string NotYetAsked = "not-yet-asked";
     public const string AlreadyDecided = "already-decided";
     public const string ReviewClosed = "review-closed";
     public const string ReviewUnknown = "review-unknown";

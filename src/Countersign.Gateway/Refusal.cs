@@ -49,6 +49,7 @@ public sealed record Refusal(string ReasonCode, string Message, string Hint, Rev
         ReasonCodes.ReviewWithdrawn => "nothing ran. Sending it again opens a new review.",
         ReasonCodes.AlreadyReleased => "it ran once on the other connection. Check its result before you send it again.",
         ReasonCodes.NoEligibleApprover => "nobody could ever approve this, so nobody was asked. Tell the operator: the policy's groups have too few members who are not behind this agent.",
+        ReasonCodes.TicketRequired => "nobody was asked. Say which ticket it is for (`SET countersign.ticket = '…'`) and send it again.",
         ReasonCodes.TooManyPending => "wait until the open reviews are decided.",
         ReasonCodes.TargetChanged => "nothing ran. Send it again: it is understood afresh, and humans see what it would do now.",
         ReasonCodes.JournalUnavailable => "nothing ran, because nothing may run unrecorded. Retry later.",

@@ -67,10 +67,18 @@ public sealed partial class ReviewDesk
                 next = Close(next, ReviewState.Denied, ReasonCodes.ReviewDenied, user.Ref.Name);
                 entries.Add(ReviewEntries.Simple("review-denied", next, ReasonCodes.ReviewDenied, user.Ref.Id));
             }
-            else if (next.State == ReviewState.Pending && IsMet(next.Requirements, Counting(next, next.Requirements), now - next.CreatedAt))
+            else if (next.State == ReviewState.Pending)
             {
-                next = next with { State = ReviewState.Approved };
-                entries.Add(ReviewEntries.Simple("review-approved", next, ReasonCodes.Approved));
+                var stage = Tally(next, next.Requirements, now).Progress.Stage;
+                if (stage is null)
+                {
+                    next = next with { State = ReviewState.Approved };
+                    entries.Add(ReviewEntries.Simple("review-approved", next, ReasonCodes.Approved));
+                }
+                else if (stage > Tally(review, review.Requirements, now).Progress.Stage)
+                {
+                    entries.Add(ReviewEntries.StageOpened(next, stage.Value));
+                }
             }
 
             var result = await WriteAsync(next, ReviewStore.Open, version, [.. entries]).ConfigureAwait(false);
@@ -79,7 +87,7 @@ public sealed partial class ReviewDesk
                 case WriteStatus.Committed:
                     return kind == AnswerKind.Deny
                         ? new AnswerResult(ReasonCodes.ReviewDenied, "denied; it will not run", next)
-                        : new AnswerResult(ReasonCodes.Approved, Progress(next), next);
+                        : new AnswerResult(ReasonCodes.Approved, Told(next), next);
                 case WriteStatus.Unavailable:
                     return new AnswerResult(ReasonCodes.JournalUnavailable, "the answer could not be recorded; look at the review again before you repeat it", review);
             }
@@ -98,10 +106,12 @@ public sealed partial class ReviewDesk
         // A human of the actor chain may always say no to what is done in his name; never yes (I4).
         if (review.IsActor(known.Ref.Id)) return kind == AnswerKind.Deny ? null : ReasonCodes.SelfApproval;
         var age = now - review.CreatedAt;
-        if (!review.Requirements.Any(r => r.GroupsAt(age).Any(known.Groups.Contains))) return ReasonCodes.NotEligible;
-        if (!policy.MayApprove(known, review, channel)) return ReasonCodes.NotEligible;
-        if (kind == AnswerKind.Approve && review.Requirements.Any(static r => r.Justify) && string.IsNullOrWhiteSpace(comment)) return ReasonCodes.JustificationRequired;
-        return null;
+        var speaking = standings.For(review).Of(known);
+        if (!review.Requirements.Any(r => r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotEligible;
+        if (!policy.MayApprove(speaking, review, channel)) return ReasonCodes.NotEligible;
+        if (kind == AnswerKind.Deny) return null; // a no is heard in every stage
+        if (Tally(review, review.Requirements, now).Progress.Stage is { } stage && !review.Requirements.Any(r => r.Stage == stage && r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotYetAsked;
+        return review.Requirements.All(r => r.IsJustifiedBy(comment)) ? null : ReasonCodes.JustificationRequired;
     }
 
     private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
@@ -110,11 +120,18 @@ public sealed partial class ReviewDesk
         ReasonCodes.AlreadyDecided => $"`{user.Ref.Name}` has answered already; one human counts once",
         ReasonCodes.NotEligible => $"`{user.Ref.Name}` may not approve this; it needs {Describe(review.Requirements)}",
         ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",
-        ReasonCodes.JustificationRequired => "policy asks for a justification; add a comment",
+        ReasonCodes.NotYetAsked => $"`{user.Ref.Name}` is asked in a later stage; it needs {Describe(review.Requirements)}",
+        ReasonCodes.JustificationRequired => Justification(review),
         ReasonCodes.TooLarge => "the comment is too long",
         ReasonCodes.NotHuman => "only humans decide",
         _ => "the answer was refused",
     }, review);
+
+    private static string Justification(Review review)
+    {
+        var patterns = review.Requirements.SelectMany(static r => r.JustifyPatterns).Distinct(StringComparer.Ordinal).Select(static p => $"/{p}/").ToArray();
+        return patterns.Length == 0 ? "policy asks for a justification; add a comment" : $"policy asks for a comment that holds a match of {string.Join(" and ", patterns)}";
+    }
 
     private AnswerResult ClosedOrUnknown(ReviewId id) => store.Find(id) is { } closed
         ? new AnswerResult(ReasonCodes.ReviewClosed, $"the review is {closed.State.ToString().ToLowerInvariant()} already", closed)
@@ -123,14 +140,14 @@ public sealed partial class ReviewDesk
     private static AnswerResult RunOut(Review review) =>
         new(ReasonCodes.ReviewClosed, "the review has expired: nobody decided in time, which is a no", review);
 
-    private string Progress(Review review)
+    private string Told(Review review)
     {
         if (review.State == ReviewState.Approved)
         {
             return WaiterCount(review.Id) > 0 ? "approved; it is decided afresh and runs now" : "approved; it runs when the agent presents the same action again";
         }
 
-        var open = RequirementAlgebra.OpenSlots(review.Requirements, People(Counting(review, review.Requirements)), time.GetUtcNow() - review.CreatedAt).Sum();
+        var open = Tally(review, review.Requirements, time.GetUtcNow()).Progress.Open.Sum();
         return $"approved by you; {open} more needed";
     }
 

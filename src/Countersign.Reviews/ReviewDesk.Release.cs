@@ -34,6 +34,8 @@ public sealed partial class ReviewDesk
             return Down(await DenyAsync(decided, version, decision.ReasonCode).ConfigureAwait(false));
         }
 
+        if (Unticketed(fresh, decision.Requirements, review) is { } unticketed) return unticketed;
+
         // Taken after what may have lasted: deriving afresh asks the target.
         var now = time.GetUtcNow();
         var shown = review.Effects.Select(static e => e.Canonical).ToHashSet(StringComparer.Ordinal);
@@ -44,8 +46,8 @@ public sealed partial class ReviewDesk
             return Down(await ReopenAsync(review with { Effects = effects, Notes = fresh.Notes }, decision, [], version, "approvals-voided", ReasonCodes.TargetChanged, now).ConfigureAwait(false));
         }
 
-        var counting = Counting(review, decision.Requirements);
-        if (!IsMet(decision.Requirements, counting, now - review.CreatedAt))
+        var (counting, progress) = Tally(review, decision.Requirements, now);
+        if (!progress.IsMet)
         {
             return Down(await ReopenAsync(review, decision, counting, version, "review-reopened", ReasonCodes.ReviewRequired, now).ConfigureAwait(false));
         }
@@ -83,25 +85,25 @@ public sealed partial class ReviewDesk
     }
 
     /// <summary>
-    /// The approvals that count towards these requirements now: of people who are still here, behind no actor, whom policy
-    /// lets approve, with a comment where one is asked for (I4, I5, P33).
+    /// The approvals that count towards these requirements now, and where they leave them: of people who are still here, behind
+    /// no actor, whom policy lets approve, with the comment that is asked for, each for the stage in which it was given (I4, I5, P33).
     /// </summary>
-    private Answer[] Counting(Review review, IReadOnlyList<Requirement> requirements)
+    private (Answer[] Counting, Progress Progress) Tally(Review review, IReadOnlyList<Requirement> requirements, DateTimeOffset now)
     {
         var asked = requirements.Count > 0 ? review with { Requirements = requirements } : review;
-        var justify = asked.Requirements.Any(static r => r.Justify);
-        return review.Answers
-            .Where(a => a.Kind == AnswerKind.Approve && !(justify && string.IsNullOrWhiteSpace(a.Comment)))
-            .Where(a => users.Find(a.User) is { } user && !review.IsActor(user.Ref.Id) && policy.MayApprove(user, asked, a.Channel))
-            .ToArray();
+        var standing = standings.For(review);
+        var valid = new List<(Answer Answer, UserEntry User)>();
+        foreach (var answer in review.Answers)
+        {
+            if (answer.Kind != AnswerKind.Approve || !asked.Requirements.All(r => r.IsJustifiedBy(answer.Comment))) continue;
+            if (users.Find(answer.User) is not { } user || review.IsActor(user.Ref.Id)) continue;
+            var speaking = standing.Of(user);
+            if (policy.MayApprove(speaking, asked, answer.Channel)) valid.Add((answer, speaking));
+        }
+
+        var progress = RequirementAlgebra.Follow(requirements, valid.Select(static v => KeyValuePair.Create(v.User.Ref.Id, v.User.Groups)), now - review.CreatedAt);
+        return (valid.Where(v => requirements.Count == 0 || progress.Counted.Contains(v.Answer.User)).Select(static v => v.Answer).ToArray(), progress);
     }
-
-    private KeyValuePair<OpaqueId, IReadOnlySet<string>>[] People(IEnumerable<Answer> answers) =>
-        answers.Select(a => users.Find(a.User)).OfType<UserEntry>().Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray();
-
-    /// <summary>Whether these approvals meet these requirements; no requirements are met by nobody.</summary>
-    private bool IsMet(IReadOnlyList<Requirement> requirements, IEnumerable<Answer> counting, TimeSpan age) =>
-        RequirementAlgebra.IsMet(requirements, People(counting), age);
 
     /// <summary>
     /// Back to waiting, under what policy asks now. Approvals that do not count any more are taken off, so that who gave one

@@ -26,6 +26,13 @@ public sealed record AnswerResult(string ReasonCode, string Message, Review? Rev
     public bool Accepted => ReasonCode is ReasonCodes.Approved or ReasonCodes.ReviewDenied;
 }
 
+/// <summary>One requirement of a review as it stands.</summary>
+/// <param name="Requirement">The requirement.</param>
+/// <param name="Open">Slots that nobody has filled.</param>
+/// <param name="Now">Whether people are asked for it now; false: it is met, or its stage has not come, or the review is over.</param>
+/// <param name="Can">Names of those who could fill a slot and have not answered; `bob (for alice)` where he speaks for somebody.</param>
+public sealed record Asked(Requirement Requirement, int Open, bool Now, IReadOnlyList<string> Can);
+
 /// <summary>
 /// The life of reviews on one node: opening and joining, waiting, answering, releasing, expiring. The store is the only
 /// state (a crash takes nothing but the waiters); every change is a compare-and-set together with its journal entry.
@@ -33,7 +40,7 @@ public sealed record AnswerResult(string ReasonCode, string Message, Review? Rev
 /// </summary>
 public sealed partial class ReviewDesk(
     IStateReader reader, JournalAppender journal, UserDirectory users, PolicyQuestions policy,
-    TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
+    Standings standings, TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
 {
     /// <summary>Channels that this build can take an answer on; eligibility is asked for each.</summary>
     public static readonly IReadOnlyList<string> Channels = ["cli", "api", "console"];
@@ -74,6 +81,7 @@ public sealed partial class ReviewDesk(
     /// <exception cref="JournalStoreException">The store can not be read: nothing runs.</exception>
     public async Task<HoldEnd> HoldAsync(Waiter waiter, Decision decision)
     {
+        if (Unticketed(waiter.Action, decision.Requirements, null) is { } unticketed) return unticketed;
         var key = JoinKey.Compute(joinSecret, waiter.Canonical);
         while (true)
         {
@@ -334,23 +342,63 @@ public sealed partial class ReviewDesk(
 
     private static TimeSpan Shortest(IReadOnlyList<Requirement> requirements) => requirements.Min(static r => r.Expires);
 
+    /// <summary>The refusal of an action whose ticket is not what policy asks for: nobody is asked about it.</summary>
+    private static HoldEnd.Refused? Unticketed(GatewayAction action, IReadOnlyList<Requirement> requirements, Review? review)
+    {
+        if (requirements.All(r => r.IsTicketedBy(action.Intent.Ticket))) return null;
+        var patterns = requirements.SelectMany(static r => r.TicketPatterns).Distinct(StringComparer.Ordinal).Select(static p => $"/{p}/");
+        return new HoldEnd.Refused(ReasonCodes.TicketRequired, $"policy asks for a ticket that matches {string.Join(" and ", patterns)}", review);
+    }
+
     /// <summary>
     /// Whether enough people could ever say yes, counting every escalation that comes before the deadline: who is no actor,
-    /// and whom policy would let approve on some channel of this build.
+    /// and whom policy would let approve on some channel of this build. Who is away and his delegate have one voice between them:
+    /// either all who are away are, or none is.
     /// </summary>
-    private bool CanEverBeMet(Review review) => RequirementAlgebra.IsMet(
-        review.Requirements,
-        Eligible(review).Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(),
-        review.ExpiresAt - review.CreatedAt - TimeSpan.FromTicks(1));
+    private bool CanEverBeMet(Review review)
+    {
+        var age = review.ExpiresAt - review.CreatedAt - TimeSpan.FromTicks(1);
+        var standing = standings.For(review);
+        var people = users.All.Where(u => !review.IsActor(u.Ref.Id)).ToArray();
+        return Suffice(people.Where(u => !standing.IsAway(u.Ref.Id)).Select(standing.Of)) || Suffice(people.Select(standing.Alone));
 
-    /// <summary>Everybody who may say yes to this review as things stand now.</summary>
-    public IReadOnlyList<UserEntry> Eligible(Review review) =>
-        users.All.Where(u => !review.IsActor(u.Ref.Id) && Channels.Any(c => policy.MayApprove(u, review, c)))
-            .OrderBy(static u => u.Ref.Name, StringComparer.Ordinal).ToArray();
+        bool Suffice(IEnumerable<UserEntry> speaking) => RequirementAlgebra.IsMet(
+            review.Requirements, speaking.Where(u => MayApprove(u, review)).Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(), age);
+    }
 
-    /// <summary>`1 of dba or sre, and 2 of owners`.</summary>
+    private bool MayApprove(UserEntry speaking, Review review) => Channels.Any(c => policy.MayApprove(speaking, review, c));
+
+    /// <summary>Everybody who may say yes to this review as things stand now, in whatever stage.</summary>
+    public IReadOnlyList<UserEntry> Eligible(Review review)
+    {
+        var standing = standings.For(review);
+        return users.All.Where(u => !review.IsActor(u.Ref.Id) && MayApprove(standing.Of(u), review)).OrderBy(static u => u.Ref.Name, StringComparer.Ordinal).ToArray();
+    }
+
+    /// <summary>What this review waits for, requirement by requirement, and who could give it.</summary>
+    public IReadOnlyList<Asked> Asking(Review review)
+    {
+        var now = time.GetUtcNow();
+        var standing = standings.For(review);
+        var progress = Tally(review, review.Requirements, now).Progress;
+        var eligible = Eligible(review).Where(u => review.Answers.All(a => a.User != u.Ref.Id)).ToArray();
+        return review.Requirements.Select((r, i) => new Asked(r, progress.Open[i], review.IsOpen && progress.Stage == r.Stage && progress.Open[i] > 0,
+            eligible.Where(u => r.GroupsAt(now - review.CreatedAt).Any(standing.Of(u).Groups.Contains)).Select(u => Name(u, r)).ToArray())).ToArray();
+
+        string Name(UserEntry user, Requirement r)
+        {
+            if (r.GroupsAt(now - review.CreatedAt).Any(standing.Alone(user).Groups.Contains)) return user.Ref.Name;
+            return $"{user.Ref.Name} (for {string.Join(", ", standing.For(user).Select(static a => a.Name))})";
+        }
+    }
+
+    /// <summary>`1 of dba or sre, and 2 of owners; then 1 of directors`.</summary>
     public static string Describe(IReadOnlyList<Requirement> requirements) =>
-        string.Join(", and ", requirements.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups)}"));
+        string.Join("; then ", requirements.GroupBy(static r => r.Stage).OrderBy(static s => s.Key).Select(static s =>
+            string.Join(", and ", s.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups.Select(Describe))}"))));
+
+    private static string Describe(string group) =>
+        group.StartsWith(Requirement.OnCallPrefix, StringComparison.Ordinal) ? $"who is on call for {group[Requirement.OnCallPrefix.Length..]}" : group;
 
     private Review Close(Review review, ReviewState state, string reason, string? by = null) =>
         review with { State = state, ClosedAt = time.GetUtcNow(), CloseReason = reason, ClosedBy = by, DetachedAt = null };

@@ -20,6 +20,8 @@ public static class ReviewEntries
     internal static EntryDraft Simple(string type, Review r, string? reason = null, OpaqueId? user = null, ActionId? action = null) => new(type,
         Fields(r, ("reason", reason is null ? null : (CanonicalJson)reason), ("user", user is { } u ? (CanonicalJson)u.Value : null), ("joined", action is { } a ? (CanonicalJson)a.Value : null)), null);
 
+    internal static EntryDraft StageOpened(Review r, int stage) => new("stage-opened", Fields(r, ("stage", stage)), null);
+
     internal static EntryDraft Answered(Review r, Answer answer, string statement) => new("answer",
         Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.ToString().ToLowerInvariant()), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
         CanonicalJson.Object(("statement", statement), ("name", answer.Name)));

@@ -43,7 +43,7 @@ public sealed class ErrorTests
     [InlineData("telemtry: {}", "unknown key `telemtry`; did you mean `telemetry`?")]
     [InlineData("limits: { pending_per_agent: 1 }", "unknown key `pending_per_agent`; did you mean `pending-per-agent`?")]
     [InlineData("storage: postgres", "unknown key `storage`")]
-    [InlineData("governance: {}", "unknown key `governance`")]
+    [InlineData("governance: { cooldown: 1h }", "unknown key `cooldown`")]
     public void Unknown_key_is_refused_and_a_near_one_is_offered(string line, string message) =>
         Assert.Equal(message, Yaml.Bad(Yaml.Minimal + line).Message);
 

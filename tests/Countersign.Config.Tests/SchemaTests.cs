@@ -44,7 +44,7 @@ public sealed class SchemaTests
             [
                 ("pending-per-agent", ConfigLimits.PendingPerAgent), ("connections", ConfigLimits.Connections),
                 ("connections-per-agent", ConfigLimits.ConnectionsPerAgent), ("message-bytes", ConfigLimits.MessageBytes),
-                ("held-bytes", ConfigLimits.HeldBytes),
+                ("held-bytes", ConfigLimits.HeldBytes), ("requests-per-minute", ConfigLimits.RequestsPerMinute), ("denials", ConfigLimits.Denials),
             ])
         {
             var stated = limits.GetProperty(key);
@@ -130,6 +130,9 @@ public sealed class SchemaTests
                 break;
             case (Shape.Named named, YamlNode.Map map):
                 foreach (var (_, value) in map.Entries) Collect(named.Item, value, $"{path}*.", keys);
+                break;
+            case (Shape.List list, YamlNode.List items):
+                foreach (var item in items.Items) Collect(list.Item, item, path, keys);
                 break;
         }
     }

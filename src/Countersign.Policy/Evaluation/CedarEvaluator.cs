@@ -70,7 +70,7 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
         if (answer.Errors.Count > 0 || answer.Matched.Count == 0 || answer.Matched[0].IsForbid)
             return Deny(answer);
         var cited = answer.Matched.Select(p => p.Citation).ToArray();
-        var requirements = answer.Matched.Where(p => p.Requirement is not null).Select(p => p.Requirement!).ToArray();
+        var requirements = answer.Matched.SelectMany(p => p.Requirements).ToArray();
         return requirements.Length > 0
             ? new PolicyAnswer(Verdict.Review, ReasonCodes.ReviewRequired, cited, requirements, [])
             : new PolicyAnswer(Verdict.Permit, ReasonCodes.Permitted, cited, [], []);

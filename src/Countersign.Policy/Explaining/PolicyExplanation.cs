@@ -42,7 +42,7 @@ static class Explainer
     }
 
     static Requirement[] Requirements(PolicyRevision revision, EffectDecision effect) =>
-        effect.Verdict != Verdict.Review ? [] : [.. revision.Policies.Where(p => p.Requirement is not null && effect.Policies.Any(m => m.Id == p.Id)).Select(p => p.Requirement!)];
+        effect.Verdict != Verdict.Review ? [] : [.. revision.Policies.Where(p => effect.Policies.Any(m => m.Id == p.Id)).SelectMany(p => p.Requirements)];
 
     static PolicyMiss[] Misses(PolicyRevision revision, PolicyRequest request, LoadedPolicy[] policies)
     {

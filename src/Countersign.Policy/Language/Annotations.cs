@@ -24,6 +24,24 @@ static class AnnotationLimits
     /// <summary>Characters of one group's name.</summary>
     public const int LongestGroup = 128;
 
+    /// <summary>Terms of one `@review`, all stages together: more people than that never meet.</summary>
+    public const int MostTerms = 8;
+
+    /// <summary>Characters of a pattern: what a person can still read.</summary>
+    public const int LongestPattern = 200;
+
+    /// <summary>Shortest grant: below it the approver is asked again before he has looked away.</summary>
+    public static readonly TimeSpan ShortestGrant = TimeSpan.FromMinutes(1);
+
+    /// <summary>Longest grant: one working day. What is wanted for longer is a policy, not a grant.</summary>
+    public static readonly TimeSpan LongestGrant = TimeSpan.FromHours(12);
+
+    /// <summary>Uses of a grant whose policy says no number.</summary>
+    public const int DefaultGrantUses = 10;
+
+    /// <summary>Most uses of a grant.</summary>
+    public const int MostGrantUses = 1000;
+
     /// <summary>Characters of a reason: it is shown whole on every card.</summary>
     public const int LongestReason = 500;
 
@@ -32,20 +50,20 @@ static class AnnotationLimits
 }
 
 /// <summary>What the annotations of one policy say, checked.</summary>
-sealed record PolicyAnnotations(string? Id, string? Reason, IReadOnlyList<string> Controls, Requirement? Requirement);
+sealed record PolicyAnnotations(string? Id, string? Reason, IReadOnlyList<string> Controls, IReadOnlyList<Requirement> Requirements);
 
 /// <summary>The annotation language: a closed set, each with its form and its place. Anything else is an error at load.</summary>
 static class AnnotationLanguage
 {
-    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify"];
-    static readonly string[] NotInThisBuild = ["stepup", "grant", "preview", "maxrows"];
+    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify", "ticket", "grant"];
+    static readonly string[] NotInThisBuild = ["stepup", "preview", "maxrows"];
     static readonly string[] Known = ["id", "reason", "control", "review", .. Requirements];
 
     /// <summary>
     /// Reads the annotations of one policy; every fault goes to <paramref name="fault"/> as (annotation, code, message, help).
-    /// The requirement carries no policy id yet.
+    /// The requirements carry no policy id yet.
     /// </summary>
-    public static PolicyAnnotations Read(IReadOnlyDictionary<string, string> annotations, bool isForbid, bool namesApprove, Action<string, string, string, string?> fault)
+    public static PolicyAnnotations Read(IReadOnlyDictionary<string, string> annotations, bool isForbid, bool namesDeciding, Action<string, string, string, string?> fault)
     {
         foreach (var name in annotations.Keys.Order(StringComparer.Ordinal))
         {
@@ -56,7 +74,7 @@ static class AnnotationLanguage
             else if (name is not ("id" or "reason" or "control"))
             {
                 if (isForbid) fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` is on a forbid, which nobody can approve", "put it on a permit, or remove it");
-                else if (namesApprove) fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` is on a policy about `Action::\"approve\"`: an approval is not itself reviewed", "write a policy of its own for approve");
+                else if (namesDeciding) fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` is on a policy about what people decide (`Action::\"approve\"` and its kin), which is not itself reviewed", "write a policy of its own for that");
                 else if (name != "review" && !annotations.ContainsKey("review"))
                     fault(name, PolicyFaults.MisplacedAnnotation, $"`@{name}` has no meaning without `@review`", "add @review with the groups that may approve, or remove it");
             }
@@ -82,54 +100,108 @@ static class AnnotationLanguage
             if (controls.Any(c => !IsControl(c))) Bad("control", $"`{control}` is not a list of controls", "write `FRAMEWORK:CONTROL`, as in \"SOC2:CC8.1\"; a comma separates several");
         }
 
-        Requirement? requirement = null;
-        if (annotations.TryGetValue("review", out var review) && !isForbid && !namesApprove)
+        if (!annotations.TryGetValue("review", out var review) || isForbid || namesDeciding) return new PolicyAnnotations(id, reason, controls, []);
+        return new PolicyAnnotations(id, reason, controls, ReadRequirements(review, annotations, Bad));
+    }
+
+    static Requirement[] ReadRequirements(string review, IReadOnlyDictionary<string, string> annotations, Action<string, string, string?> bad)
+    {
+        // `>` reads "then", `&` reads "and", a comma reads "or", and binds closest.
+        var stages = review.Split('>', StringSplitOptions.TrimEntries).Select(static s => s.Split('&', StringSplitOptions.TrimEntries)).ToArray();
+        var terms = stages.SelectMany((stage, n) => stage.Select(list => (Stage: n, Groups: TryGroups(list, ',', out var groups) ? groups : null))).ToArray();
+        if (terms.Length > AnnotationLimits.MostTerms) bad("review", $"`@review` has more than {AnnotationLimits.MostTerms} terms", "nobody will wait for so many people; ask fewer");
+        else if (terms.Any(static t => t.Groups is null)) bad("review", $"`{review}` is not a list of groups", "name at least one group: `dba, sre` asks either, `dba & sre` both, `dba > sre` the second when the first has approved");
+        else if (terms.GroupBy(static t => (t.Stage, string.Join(',', t.Groups!))).Any(static g => g.Count() > 1)) bad("review", $"`{review}` asks the same groups twice in one stage", "write @quorum to ask several of them");
+
+        var quorums = Quorums(stages, annotations.GetValueOrDefault("quorum"), bad);
+        var expires = AnnotationLimits.DefaultExpiry;
+        if (annotations.TryGetValue("expires", out var e)
+            && (!Duration.TryParse(e, out expires) || expires < AnnotationLimits.ShortestExpiry || expires > AnnotationLimits.LongestExpiry))
         {
-            if (!TryGroups(review, ',', out var groups)) Bad("review", $"`{review}` is not a list of groups", "name at least one group; a comma means any of them");
-
-            var quorum = 1;
-            if (annotations.TryGetValue("quorum", out var q)
-                && (!int.TryParse(q, NumberStyles.None, CultureInfo.InvariantCulture, out quorum) || quorum is < 1 or > AnnotationLimits.LargestQuorum))
-            {
-                Bad("quorum", $"`{q}` is not a quorum", $"write a number from 1 to {AnnotationLimits.LargestQuorum}");
-                quorum = 1;
-            }
-
-            var expires = AnnotationLimits.DefaultExpiry;
-            if (annotations.TryGetValue("expires", out var e)
-                && (!Duration.TryParse(e, out expires) || expires < AnnotationLimits.ShortestExpiry || expires > AnnotationLimits.LongestExpiry))
-            {
-                Bad("expires", $"`{e}` is not an expiry", "write a number and s, m, h or d, from 10s to 7d");
-                expires = AnnotationLimits.LongestExpiry;
-            }
-
-            var escalations = new List<Escalation>();
-            if (annotations.TryGetValue("escalate", out var s))
-            {
-                foreach (var step in s.Split(',', StringSplitOptions.TrimEntries))
-                {
-                    var at = step.LastIndexOf('@');
-                    if (at < 0 || !TryGroups(step[..at], '|', out var more) || !Duration.TryParse(step[(at + 1)..], out var after))
-                        Bad("escalate", $"`{step}` is not an escalation", "write `group@time`, as in \"sre-leads@10m\"; `a|b@10m` adds either group, a comma separates several steps");
-                    else if (after >= expires)
-                        Bad("escalate", $"`{step}` comes when the review has expired (after {Duration.Format(expires)})", "escalate earlier, or raise @expires");
-                    else escalations.Add(new Escalation(more, after));
-                }
-            }
-
-            if (annotations.TryGetValue("justify", out var justify) && justify is not ("" or "required"))
-                Bad("justify", $"`{justify}` is not a value of `@justify`", "write @justify or @justify(\"required\")");
-
-            requirement = new Requirement
-            {
-                Groups = groups,
-                Quorum = quorum,
-                Expires = expires,
-                Justify = justify is not null,
-                Escalations = [.. escalations.DistinctBy(x => (x.After, string.Join('\0', x.Groups))).OrderBy(x => x.After).ThenBy(x => string.Join('\0', x.Groups), StringComparer.Ordinal)],
-            };
+            bad("expires", $"`{e}` is not an expiry", "write a number and s, m, h or d, from 10s to 7d");
+            expires = AnnotationLimits.LongestExpiry;
         }
-        return new PolicyAnnotations(id, reason, controls, requirement);
+
+        var escalations = Escalations(annotations.GetValueOrDefault("escalate"), expires, bad);
+        var justify = annotations.TryGetValue("justify", out var j);
+        var justified = j is null or "" or "required" ? [] : Pattern("justify", j, bad, "write @justify, @justify(\"required\"), or @justify(\"/[A-Z]+-[0-9]+/\") for a comment that holds a match");
+        var ticketed = !annotations.TryGetValue("ticket", out var t) ? []
+            : t is "" or "required" ? ["(?s).*\\S.*"]
+            : Pattern("ticket", t, bad, "write @ticket for any ticket, or @ticket(\"/OPS-[0-9]+/\") for one that matches as a whole");
+        var grant = Grant(annotations.GetValueOrDefault("grant"), bad);
+
+        return [.. terms.Select((term, n) => new Requirement
+        {
+            Stage = term.Stage,
+            Groups = term.Groups ?? [],
+            Quorum = quorums[n],
+            Expires = expires,
+            Justify = justify,
+            JustifyPatterns = justified,
+            TicketPatterns = ticketed,
+            Grant = grant,
+            Escalations = escalations,
+        })];
+    }
+
+    /// <summary>One number for every term, or one for each in the same form as `@review`.</summary>
+    static int[] Quorums(string[][] stages, string? text, Action<string, string, string?> bad)
+    {
+        var terms = stages.Sum(static s => s.Length);
+        if (text is null) return [.. Enumerable.Repeat(1, terms)];
+        if (text.AsSpan().IndexOfAny('>', '&') < 0)
+        {
+            if (TryQuorum(text, out var one)) return [.. Enumerable.Repeat(one, terms)];
+        }
+        else
+        {
+            var numbers = text.Split('>').Select(static s => s.Split('&', StringSplitOptions.TrimEntries)).ToArray();
+            if (numbers.Select(static s => s.Length).SequenceEqual(stages.Select(static s => s.Length)))
+            {
+                var each = numbers.SelectMany(static s => s).Select(static n => TryQuorum(n, out var q) ? q : 0).ToArray();
+                if (!each.Contains(0)) return each;
+            }
+        }
+
+        bad("quorum", $"`{text}` is not a quorum", $"write a number from 1 to {AnnotationLimits.LargestQuorum}, or one for each term in the form of @review, as in \"2 & 1 > 1\"");
+        return [.. Enumerable.Repeat(1, terms)];
+
+        static bool TryQuorum(string text, out int quorum) =>
+            int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out quorum) && quorum is >= 1 and <= AnnotationLimits.LargestQuorum;
+    }
+
+    static Escalation[] Escalations(string? text, TimeSpan expires, Action<string, string, string?> bad)
+    {
+        var escalations = new List<Escalation>();
+        foreach (var step in text?.Split(',', StringSplitOptions.TrimEntries) ?? [])
+        {
+            var at = step.LastIndexOf('@');
+            if (at < 0 || !TryGroups(step[..at], '|', out var more) || !Duration.TryParse(step[(at + 1)..], out var after))
+                bad("escalate", $"`{step}` is not an escalation", "write `group@time`, as in \"sre-leads@10m\"; `a|b@10m` adds either group, a comma separates several steps");
+            else if (after >= expires)
+                bad("escalate", $"`{step}` comes when the review has expired (after {Duration.Format(expires)})", "escalate earlier, or raise @expires");
+            else escalations.Add(new Escalation(more, after));
+        }
+        return [.. escalations.DistinctBy(x => (x.After, string.Join('\0', x.Groups))).OrderBy(x => x.After).ThenBy(x => string.Join('\0', x.Groups), StringComparer.Ordinal)];
+    }
+
+    static string[] Pattern(string name, string text, Action<string, string, string?> bad, string help)
+    {
+        if (text is ['/', _, .., '/'] && text.Length - 2 <= AnnotationLimits.LongestPattern && !text.Any(char.IsControl) && PolicyPattern.IsWellFormed(text[1..^1])) return [text[1..^1]];
+        bad(name, $"`{text}` is not a value of `@{name}`", $"{help}; patterns are .NET regular expressions without look-around and back-references, at most {AnnotationLimits.LongestPattern} characters");
+        return [];
+    }
+
+    static GrantTerms? Grant(string? text, Action<string, string, string?> bad)
+    {
+        if (text is null) return null;
+        var parts = text.Split(',', StringSplitOptions.TrimEntries);
+        var uses = AnnotationLimits.DefaultGrantUses;
+        if (parts.Length <= 2 && Duration.TryParse(parts[0], out var time) && time >= AnnotationLimits.ShortestGrant && time <= AnnotationLimits.LongestGrant
+            && (parts.Length == 1 || (int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out uses) && uses is >= 1 and <= AnnotationLimits.MostGrantUses)))
+            return new GrantTerms(time, uses);
+        bad("grant", $"`{text}` is not a grant", $"write the longest time from 1m to 12h, and the most uses (default {AnnotationLimits.DefaultGrantUses}), as in \"30m, 20\"");
+        return null;
     }
 
     static bool IsId(string id) =>
@@ -144,7 +216,7 @@ static class AnnotationLanguage
     static bool TryGroups(string list, char separator, out string[] groups)
     {
         groups = list.Split(separator, StringSplitOptions.TrimEntries);
-        if (groups.Length > AnnotationLimits.MostGroups || groups.Any(g => g.Length is 0 or > AnnotationLimits.LongestGroup || g.Any(c => char.IsControl(c) || c is ',' or '|' or '@')))
+        if (groups.Length > AnnotationLimits.MostGroups || groups.Any(g => g.Length is 0 or > AnnotationLimits.LongestGroup || g.Any(c => char.IsControl(c) || c is ',' or '|' or '@' or '&' or '>')))
         {
             groups = [];
             return false;

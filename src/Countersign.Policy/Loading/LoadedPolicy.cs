@@ -24,8 +24,8 @@ public sealed record LoadedPolicy
     /// <summary>Its `@control` list.</summary>
     public required IReadOnlyList<string> Controls { get; init; }
 
-    /// <summary>What `@review` and its companions ask for; null without `@review`.</summary>
-    public required Requirement? Requirement { get; init; }
+    /// <summary>What `@review` and its companions ask for, one for each of its terms; empty without `@review`.</summary>
+    public required IReadOnlyList<Requirement> Requirements { get; init; }
 
     /// <summary>Whether its scope names `Action::"approve"` itself: only such a permit lets anyone approve.</summary>
     public required bool NamesApprove { get; init; }

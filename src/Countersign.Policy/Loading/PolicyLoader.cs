@@ -83,7 +83,7 @@ static class PolicyLoader
                 IsForbid = isForbid,
                 Reason = said.Reason,
                 Controls = said.Controls,
-                Requirement = said.Requirement is null ? null : said.Requirement with { Policies = [id] },
+                Requirements = [.. said.Requirements.Select(r => r with { Policies = [id] })],
                 NamesApprove = namesApprove,
                 Json = json,
             });

@@ -188,16 +188,29 @@ sealed class PolicyTestFile
 
     static Requirement Requirement(YamlReader node)
     {
+        var justify = node.Find("justify") is { } j ? YamlReader.Value(j) : null;
         var requirement = new Requirement
         {
             Groups = [.. node.List("groups").Order(StringComparer.Ordinal)],
             Quorum = node.Find("quorum") is { } q && YamlReader.Value(q) is long quorum ? checked((int)quorum) : 1,
             Expires = node.Find("expires") is { } e ? Span(e) : AnnotationLimits.DefaultExpiry,
-            Justify = node.Find("justify") is { } j && YamlReader.Value(j) is true,
+            Stage = node.Find("stage") is { } stage && YamlReader.Value(stage) is long n ? checked((int)n) - 1 : 0,
+            Justify = justify is true or string,
+            JustifyPatterns = justify is string pattern ? [pattern] : [],
+            TicketPatterns = node.Text("ticket") is { } ticket ? [ticket] : [],
+            Grant = node.Find("grant") is { } g ? GrantOf(g) : null,
             Escalations = [.. node.List("escalate").Select(s => Step(s, node.At)).OrderBy(s => s.After).ThenBy(s => string.Join('\0', s.Groups), StringComparer.Ordinal)],
         };
         node.Done();
         return requirement;
+    }
+
+    static GrantTerms GrantOf(YamlNode node)
+    {
+        var parts = YamlReader.Scalar(node).Split(',', StringSplitOptions.TrimEntries);
+        return parts.Length == 2 && Duration.TryParse(parts[0], out var time) && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var uses)
+            ? new GrantTerms(time, uses)
+            : throw new TestFileException($"`{YamlReader.Scalar(node)}` is not a grant; write `30m, 10`", node.Start);
     }
 
     static TimeSpan Span(YamlNode node) =>

@@ -106,7 +106,10 @@ public static class PolicyTestRunner
     static string Describe(Requirement r)
     {
         var text = string.Create(CultureInfo.InvariantCulture, $"{r.Quorum} of {string.Join('|', r.Groups)} within {Duration.Format(r.Expires)}");
-        if (r.Justify) text += ", justified";
+        if (r.Stage > 0) text = $"then ({r.Stage + 1}) {text}";
+        if (r.Justify) text += ", justified" + string.Concat(r.JustifyPatterns.Select(p => $" /{p}/"));
+        if (r.TicketPatterns.Count > 0) text += ", ticket" + string.Concat(r.TicketPatterns.Select(p => $" /{p}/"));
+        if (r.Grant is { } grant) text += string.Create(CultureInfo.InvariantCulture, $", grant {Duration.Format(grant.For)} {grant.Uses}");
         return r.Escalations.Count == 0 ? text : text + ", escalating " + string.Join(',', r.Escalations.Select(e => $"{string.Join('|', e.Groups)}@{Duration.Format(e.After)}"));
     }
 }

@@ -44,7 +44,7 @@ internal sealed record ReviewSummary(
 {
     public static ReviewSummary Of(Review r, int waiters)
     {
-        var card = ReviewCard.Of(r, waiters, [], null);
+        var card = ReviewCard.Of(r, waiters, [], [], null);
         return new ReviewSummary(card.Id, card.State, card.Agent, card.Owner, card.For, card.Target, card.Environment, card.Operation, card.Statement,
             card.Effects.Select(static e => e.Verb).Distinct(StringComparer.Ordinal).ToArray(),
             card.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).ToArray(),
@@ -59,8 +59,13 @@ internal sealed record CardParameter(int Position, string Type, [property: JsonI
 
 internal sealed record CardPolicy(string Id, string? Source, string? Reason, IReadOnlyList<string> Controls);
 
+/// <summary>
+/// One thing that is needed. `stage` counts from 1; `state` is `met`, `asked`, `later` (its stage has not come) or `over`;
+/// `open` slots are not filled; `can` names who could fill one now.
+/// </summary>
 internal sealed record CardRequirement(
-    IReadOnlyList<string> Groups, int Quorum, bool Justify, IReadOnlyList<string> Policies, IReadOnlyList<CardEscalation> Escalations);
+    IReadOnlyList<string> Groups, int Quorum, bool Justify, IReadOnlyList<string> Policies, IReadOnlyList<CardEscalation> Escalations,
+    int Stage, string State, int Open, IReadOnlyList<string> Can, IReadOnlyList<string> CommentMatches, string Words);
 
 internal sealed record CardEscalation(IReadOnlyList<string> Groups, DateTimeOffset At);
 
@@ -94,7 +99,7 @@ internal sealed record ReviewCard(
     string? CannotApprove)
 {
     /// <summary>The card of a review, with who may approve it and, where it is known already, why this reader may not.</summary>
-    public static ReviewCard Of(Review r, int waiters, IEnumerable<string> approvers, string? cannotApprove) => new(
+    public static ReviewCard Of(Review r, int waiters, IReadOnlyList<Asked> asked, IEnumerable<string> approvers, string? cannotApprove) => new(
         r.Id.Value, r.State.ToString().ToLowerInvariant(), r.Digest,
         Line(r.Agent.Name), Line(r.Owner.Name), r.OnBehalfOf is { } user ? Line(user.Name) : null,
         Line(r.Target.Name), Line(r.Target.Kind), Line(r.Target.Environment),
@@ -103,9 +108,7 @@ internal sealed record ReviewCard(
         r.Settings.ToDictionary(static s => Line(s.Key), static s => Line(s.Value), StringComparer.Ordinal),
         r.Effects.Select(static e => new CardEffect(e.Verb, Line(e.Action), Line(e.ResourceType), Line(e.ResourceId), e.DataClasses.Select(Line).ToArray(), EffectFacts.Describe(e.Canonical))).ToArray(),
         r.Policies.Select(static p => new CardPolicy(Line(p.Id), p.Source is null ? null : Line(p.Source), p.Reason is null ? null : Line(p.Reason), p.Controls.Select(Line).ToArray())).ToArray(),
-        r.Requirements.Select(q => new CardRequirement(
-            q.Groups.Select(Line).ToArray(), q.Quorum, q.Justify, q.Policies.Select(Line).ToArray(),
-            q.Escalations.Select(e => new CardEscalation(e.Groups.Select(Line).ToArray(), r.CreatedAt + e.After)).ToArray())).ToArray(),
+        asked.Select(a => Requirement(r, a)).ToArray(),
         Line(ReviewDesk.Describe(r.Requirements)),
         approvers.Select(Line).ToArray(),
         new CardClaims(Claim(r.Intent.Reason), Claim(r.Intent.Ticket), Claim(r.Intent.Task), Claim(r.Intent.Model)),
@@ -115,6 +118,24 @@ internal sealed record ReviewCard(
         r.CreatedAt, r.ExpiresAt, r.DetachedAt, r.ClosedAt, r.CloseReason, r.ClosedBy is null ? null : Line(r.ClosedBy),
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
         cannotApprove);
+
+    private static CardRequirement Requirement(Review r, Asked asked)
+    {
+        var q = asked.Requirement;
+        var state = asked.Open == 0 ? "met" : !r.IsOpen ? "over" : asked.Now ? "asked" : "later";
+        var who = asked.Can.Count == 0 ? "nobody could" : string.Join(", ", asked.Can);
+        var words = $"{(r.Requirements.Any(static o => o.Stage > 0) ? $"stage {q.Stage + 1}: " : "")}{ReviewDesk.Describe([q with { Stage = 0 }])}: " + state switch
+        {
+            "met" => "met",
+            "over" => "was not met",
+            "asked" => $"{asked.Open} more needed ({who})",
+            _ => $"asked when the stages before it are met ({who})",
+        };
+        return new CardRequirement(
+            q.Groups.Select(Line).ToArray(), q.Quorum, q.Justify, q.Policies.Select(Line).ToArray(),
+            q.Escalations.Select(e => new CardEscalation(e.Groups.Select(Line).ToArray(), r.CreatedAt + e.After)).ToArray(),
+            q.Stage + 1, state, asked.Open, asked.Can.Select(Line).ToArray(), q.JustifyPatterns.Select(Line).ToArray(), Line(words));
+    }
 
     private static string Line(string text) => VisibleText.Of(text, multiline: false);
 
@@ -143,6 +164,17 @@ internal sealed record AgentChanged(AgentView Agent, string? KeyId, string? Key,
 {
     public override string ToString() => $"agent {Agent.Name}";
 }
+
+internal sealed record AwayList(IReadOnlyList<AwayView> Away);
+
+/// <summary>Who speaks for whom, from when until when.</summary>
+internal sealed record AwayView(string User, string Delegate, DateTimeOffset From, DateTimeOffset Until)
+{
+    public static AwayView Of(Delegation d) => new(d.Away.Name, d.To.Name, d.From, d.Until);
+}
+
+/// <summary>`from` is now where it is absent.</summary>
+internal sealed record AwaySet(string Delegate, DateTimeOffset? From, DateTimeOffset Until);
 
 internal sealed record JournalPage(IReadOnlyList<JournalLine> Entries, long Count, long Next);
 
@@ -189,6 +221,9 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(AgentView))]
 [JsonSerializable(typeof(AgentAdd))]
 [JsonSerializable(typeof(AgentChanged))]
+[JsonSerializable(typeof(AwayList))]
+[JsonSerializable(typeof(AwayView))]
+[JsonSerializable(typeof(AwaySet))]
 [JsonSerializable(typeof(JournalPage))]
 [JsonSerializable(typeof(JournalLine))]
 [JsonSerializable(typeof(JournalVerdict))]

@@ -127,7 +127,7 @@ internal static class ReviewEndpoints
             : review.Answers.Any(a => a.User == me.User.Ref.Id) ? ReasonCodes.AlreadyDecided
             : eligible.Any(u => u.Ref.Id == me.User.Ref.Id) ? null
             : ReasonCodes.NotEligible;
-        return ReviewCard.Of(review, desk.WaiterCount(review.Id), eligible.Select(static u => u.Ref.Name), cannot);
+        return ReviewCard.Of(review, desk.WaiterCount(review.Id), desk.Asking(review), eligible.Select(static u => u.Ref.Name), cannot);
     }
 
     /// <summary>Admins, who may approve it, who answered it, and those in whose name it is done.</summary>

@@ -82,6 +82,7 @@ internal static class CommandLine
             LogoutCommand.Create(),
             ReviewCommand.Create(),
             AgentCommand.Create(),
+            AwayCommand.Create(),
             JournalCommand.Create(),
             PolicyCommand.Create(),
         };

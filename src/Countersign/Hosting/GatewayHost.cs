@@ -117,14 +117,16 @@ internal sealed class GatewayHost : IAsyncDisposable
         await policies.RecordStartAsync(store).ConfigureAwait(false);
 
         var feed = new ReviewFeed();
-        var desk = new ReviewDesk(store, journal, users, policies.Questions, time,
+        var delegations = new Delegations(store, journal, users, time);
+        var standings = new Standings(users, delegations, config.OnCall, time);
+        var desk = new ReviewDesk(store, journal, users, policies.Questions, standings, time,
             new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed);
         await desk.RecoverAsync().ConfigureAwait(false);
 
         builder.Services
             .AddSingleton(config).AddSingleton(time).AddSingleton<IJournalStore>(store).AddSingleton<IStateReader>(store).AddSingleton(journal)
             .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
-            .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed)
+            .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed).AddSingleton(delegations).AddSingleton(standings)
             .AddSingleton(new Spine(policies.Questions, desk, journal, time))
             .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>()
             .AddSingleton(new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray()))
@@ -182,6 +184,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         LoginEndpoints.Map(api);
         ReviewEndpoints.Map(api);
         AgentEndpoints.Map(api);
+        AwayEndpoints.Map(api);
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
     }

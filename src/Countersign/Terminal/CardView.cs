@@ -48,6 +48,12 @@ internal static class CardView
         Row(rows, "stopped by", string.Join('\n', card.Policies.Select(static p =>
             $"{Shown.Line(p.Id)}{(p.Controls.Count > 0 ? $" [grey]{Shown.Line(string.Join(", ", p.Controls))}[/]" : "")}{(p.Reason is { } reason ? $"\n[grey]{Shown.Line(reason)}[/]" : "")}")));
         Row(rows, "needs", $"{Shown.Line(card.Needs)}{(card.Requirements.Any(static r => r.Justify) ? " [yellow]with a comment[/]" : "")}{(card.Approvers.Count > 0 ? $" [grey]→[/] {Shown.Line(string.Join(", ", card.Approvers))}" : "")}");
+        if (card.Requirements.Count > 1 || card.Requirements.Any(static r => r.Stage > 1))
+        {
+            foreach (var requirement in card.Requirements) Row(rows, "", $"{(requirement.State == "met" ? "[green]✓[/]" : requirement.State == "asked" ? "[yellow]…[/]" : "[grey]·[/]")} {Shown.Line(requirement.Words)}");
+        }
+
+        foreach (var pattern in card.Requirements.SelectMany(static r => r.CommentMatches).Distinct(StringComparer.Ordinal)) Row(rows, "", $"[yellow]the comment must hold a match of[/] /{Shown.Line(pattern)}/");
         foreach (var escalation in card.Requirements.SelectMany(static r => r.Escalations)) Row(rows, "", $"[grey]from {Shown.Clock(escalation.At)} also {Shown.Line(string.Join(" or ", escalation.Groups))}[/]");
         foreach (var note in card.Notes) Row(rows, "note", $"[yellow]{Shown.Line(note)}[/]");
         foreach (var answer in card.Answers) Row(rows, answer.Decision == "approve" ? "approved" : "denied", Answer(answer));

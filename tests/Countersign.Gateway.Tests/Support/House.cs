@@ -39,6 +39,8 @@ internal sealed class House : IAsyncDisposable
     public UserDirectory Users { get; private set; } = null!;
     public AgentRegistry Agents { get; private set; } = null!;
     public HumanSessions Sessions { get; private set; } = null!;
+    public Delegations Delegations { get; private set; } = null!;
+    public List<OnCallSchedule> OnCall { get; } = [];
     public ReviewDesk Desk { get; private set; } = null!;
     public Spine Spine { get; private set; } = null!;
     public ActorChain Bot { get; private set; } = null!;
@@ -59,7 +61,8 @@ internal sealed class House : IAsyncDisposable
         Users = await UserDirectory.LoadAsync(people.ToDictionary(static p => p.Key, static p => (IReadOnlySet<string>)p.Value.ToHashSet(StringComparer.Ordinal)), Store, Journal);
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
-        Desk = new ReviewDesk(Store, Journal, Users, policy, Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed);
+        Delegations = new Delegations(Store, Journal, Users, Time);
+        Desk = new ReviewDesk(Store, Journal, Users, policy, new Standings(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed);
         await Desk.RecoverAsync();
         Spine = new Spine(policy, Desk, Journal, Time);
         if (Agents.Find("bot") is null) Assert.Equal(AgentChangeStatus.Done, (await Agents.AddAsync("bot", "olga", "uwe", ["agents"], User("olga").Ref)).Status);

@@ -21,7 +21,6 @@ public sealed class AnnotationTests(World world)
 
     [Theory]
     [InlineData("@stepup(\"webauthn\")")]
-    [InlineData("@grant(\"1h\")")]
     [InlineData("@preview(\"rows\")")]
     [InlineData("@maxrows(\"100\")")]
     public void Annotation_whose_mechanism_is_missing_is_an_error(string text) =>
@@ -49,6 +48,20 @@ public sealed class AnnotationTests(World world)
     [InlineData("@review(\"dba\") @escalate(\"sre@15m\")")] // when it has expired by default
     [InlineData("@review(\"dba\") @expires(\"1h\") @escalate(\"sre@10m,lead\")")]
     [InlineData("@review(\"dba\") @justify(\"maybe\")")]
+    [InlineData("@review(\"dba & dba\")")]
+    [InlineData("@review(\"dba &\")")]
+    [InlineData("@review(\"dba > \")")]
+    [InlineData("@review(\"a & b & c & d & e & f & g & h & i\")")]
+    [InlineData("@review(\"dba & sre\") @quorum(\"1 > 1\")")]
+    [InlineData("@review(\"dba & sre\") @quorum(\"1 & 0\")")]
+    [InlineData("@review(\"dba\") @justify(\"//\")")]
+    [InlineData("@review(\"dba\") @justify(\"/(/\")")]
+    [InlineData("@review(\"dba\") @justify(\"/(?=a)/\")")]
+    [InlineData("@review(\"dba\") @ticket(\"OPS\")")]
+    [InlineData("@review(\"dba\") @grant(\"30s\")")]
+    [InlineData("@review(\"dba\") @grant(\"13h\")")]
+    [InlineData("@review(\"dba\") @grant(\"30m, 0\")")]
+    [InlineData("@review(\"dba\") @grant")]
     [InlineData("@control(\"CC8.1\")")]
     [InlineData("@control(\"SOC2:\")")]
     [InlineData("@control(\"SOC2:CC8.1,,\")")]
@@ -101,11 +114,36 @@ public sealed class AnnotationTests(World world)
             Justify = true,
             Escalations = [new Escalation(["leads"], TimeSpan.FromHours(1)), new Escalation(["ceo", "cto"], TimeSpan.FromMinutes(90))],
             Policies = ["all"],
-        }, store.Current.Policies[0].Requirement);
+        }, Assert.Single(store.Current.Policies[0].Requirements));
         Assert.Equal(["SOC2:CC8.1", "GDPR:32"], store.Current.Policies[0].Controls);
         Assert.Equal("because \"so\"", store.Current.Policies[0].Reason);
-        Assert.Equal(new Requirement { Groups = ["dba"], Quorum = 1, Expires = TimeSpan.FromMinutes(15), Justify = true, Policies = ["main.cedar:2"] }, store.Current.Policies[1].Requirement);
+        Assert.Equal(new Requirement { Groups = ["dba"], Quorum = 1, Expires = TimeSpan.FromMinutes(15), Justify = true, Policies = ["main.cedar:2"] }, Assert.Single(store.Current.Policies[1].Requirements));
         Assert.Equal("main.cedar:4", store.Current.Policies[1].Source);
+    }
+
+    [Fact]
+    public void Terms_and_stages_make_the_requirements_that_they_say()
+    {
+        using var store = world.Store("""
+            @id("all") @review("dba, sre & security > oncall:cto") @quorum("2 & 1 > 1") @justify("/[A-Z]+-[0-9]+/") @ticket("/OPS-[0-9]+/") @grant("30m, 5")
+            permit (principal, action in Action::"write", resource);
+            @review("a & b") @quorum("3") @grant("1h")
+            permit (principal, action in Action::"destroy", resource);
+            """);
+        Requirement Of(int stage, int quorum, params string[] groups) => new()
+        {
+            Stage = stage,
+            Groups = groups,
+            Quorum = quorum,
+            Expires = TimeSpan.FromMinutes(15),
+            Justify = true,
+            JustifyPatterns = ["[A-Z]+-[0-9]+"],
+            TicketPatterns = ["OPS-[0-9]+"],
+            Grant = new GrantTerms(TimeSpan.FromMinutes(30), 5),
+            Policies = ["all"],
+        };
+        Assert.Equal([Of(0, 2, "dba", "sre"), Of(0, 1, "security"), Of(1, 1, "oncall:cto")], store.Current.Policies[0].Requirements);
+        Assert.Equal([(0, 3, "a", 10), (0, 3, "b", 10)], store.Current.Policies[1].Requirements.Select(static r => (r.Stage, r.Quorum, r.Groups[0], r.Grant!.Uses)));
     }
 
     [Fact]
