@@ -34,7 +34,7 @@ public sealed class DoorTests
                 .Replace("{name}", agent.Name, StringComparison.Ordinal)
                 .Replace("{keyId}", agent.Keys[0].KeyId, StringComparison.Ordinal)
                 .Replace("{documentName}", "v1", StringComparison.Ordinal);
-            Assert.DoesNotContain('{', path);
+            path = System.Text.RegularExpressions.Regex.Replace(path, @"\{\w+\}", "any"); // the door is in front of what an id names
             if (endpoint.Metadata.GetMetadata<AnswersAnybody>() is not null)
             {
                 open.Add(path);

@@ -88,7 +88,7 @@ public sealed partial class CardTests
         "rv_0000000000000000", "pending", new string('0', 64), text, text, text, text, "postgres", text, text, text,
         [new CardParameter(1, text, text)], new Dictionary<string, string>(),
         [new CardEffect("write", text, text, text, [text], text)], [new CardPolicy(text, text, text, [text])],
-        [new CardRequirement([text], 1, true, [text], [new CardEscalation([text], DateTimeOffset.UnixEpoch)])], text, [text],
+        [new CardRequirement([text], 1, true, [text], [new CardEscalation([text], DateTimeOffset.UnixEpoch)], 1, text, 1, [text], [text], text)], text, [text],
         new CardClaims(text, text, text, text), [text], text, 1, [new CardAnswer(text, "deny", text, DateTimeOffset.UnixEpoch, text)],
         DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, null, DateTimeOffset.UnixEpoch, text, text, null, null);
 
