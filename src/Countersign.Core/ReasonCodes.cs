@@ -38,6 +38,13 @@ public static class ReasonCodes
     public const string JustificationRequired = "justification-required";
     public const string NotHuman = "not-human";
 
+    // grants
+    public const string Granted = "granted";
+    public const string GrantNotAllowed = "grant-not-allowed";
+    public const string GrantExpired = "grant-expired";
+    public const string GrantRevoked = "grant-revoked";
+    public const string GrantVoid = "grant-void";
+
     // understanding
     public const string Unparseable = "unparseable";
     public const string NotUnderstood = "not-understood";

@@ -106,6 +106,7 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
     private async ValueTask<Ruling> DenyAsync(GatewayAction action, Decision decision)
     {
         var result = await RecordRefusedAsync(ActionEntry.Of(action, decision)).ConfigureAwait(false);
+        await desk.DeniedAsync(action, decision.ReasonCode).ConfigureAwait(false);
         return new Ruling.Refused(result.Status == WriteStatus.Committed ? Refusal.OfDecision(decision) : Refusal.OfJournal(result.ReasonCode));
     }
 

@@ -21,14 +21,14 @@ public static class ApprovalStatement
     /// <summary>128 bits: no two statements are alike, so that each can be spent once.</summary>
     private const int NonceBytes = 16;
 
-    public static string Create(Review review, UserEntry approver, AnswerKind kind, string channel, string? comment, DateTimeOffset now) =>
-        Write(review, approver, kind, channel, comment, now + Lifetime, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(NonceBytes)));
+    public static string Create(Review review, UserEntry approver, AnswerKind kind, string channel, string? comment, DateTimeOffset now, GrantWish? grant = null) =>
+        Write(review, approver, kind, channel, comment, grant, now + Lifetime, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(NonceBytes)));
 
     /// <summary>Bytes of the longest statement that anybody could make of this review, but for his comment.</summary>
     internal static int Size(Review review) => Encoding.UTF8.GetByteCount(
-        Write(review, new UserEntry(review.Owner, new HashSet<string>()), AnswerKind.Approve, "", null, review.ExpiresAt, ""));
+        Write(review, new UserEntry(review.Owner, new HashSet<string>()), AnswerKind.Approve, "", null, null, review.ExpiresAt, ""));
 
-    private static string Write(Review review, UserEntry approver, AnswerKind kind, string channel, string? comment, DateTimeOffset expires, string nonce) =>
+    private static string Write(Review review, UserEntry approver, AnswerKind kind, string channel, string? comment, GrantWish? grant, DateTimeOffset expires, string nonce) =>
         CanonicalJson.Object(
             ("v", "countersign/statement/1"),
             ("review", review.Id.Value),
@@ -37,6 +37,7 @@ public static class ApprovalStatement
             ("approver", approver.Ref.Id.Value),
             ("channel", channel),
             ("comment", comment ?? (CanonicalJson?)null),
+            ("grant", grant?.ToCanonical()),
             ("agent", review.Agent.Id.Value),
             ("owner", review.Owner.Id.Value),
             ("for", review.OnBehalfOf?.Id.Value),
@@ -56,10 +57,11 @@ public static class ApprovalStatement
     /// Checks a statement that came back: same bytes as this review, person and channel give now, and not expired. What it
     /// claims is only read to write it again; never throws.
     /// </summary>
-    public static bool TryVerify(string statement, Review review, UserEntry approver, string channel, DateTimeOffset now, out AnswerKind kind, out string? comment)
+    public static bool TryVerify(string statement, Review review, UserEntry approver, string channel, DateTimeOffset now, out AnswerKind kind, out string? comment, out GrantWish? grant)
     {
         kind = default;
         comment = null;
+        grant = null;
         if (statement is null || statement.Length > MaxLength) return false;
         try
         {
@@ -73,15 +75,16 @@ public static class ApprovalStatement
             }
 
             if (root.TryGetProperty("comment", out var said)) comment = said.GetString();
+            if (root.TryGetProperty("grant", out var wish)) grant = GrantWish.Read(wish);
             if (root.GetProperty("nonce").GetString() is not { Length: 2 * NonceBytes } nonce || nonce.AsSpan().ContainsAnyExcept("0123456789abcdef")) return false;
             if (!DateTimeOffset.TryParseExact(root.GetProperty("expires").GetString(), "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var expires)) return false;
             if (expires <= now || expires > now + Lifetime) return false;
-            var expected = Write(review, approver, kind, channel, comment, expires, nonce);
+            var expected = Write(review, approver, kind, channel, comment, grant, expires, nonce);
             return CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(expected), Encoding.UTF8.GetBytes(statement));
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException or FormatException or OverflowException)
         {
-            // ArgumentException: half of a surrogate pair in the text.
+            // ArgumentException: half of a surrogate pair in the text. The last two: numbers of a grant that are none.
             return false;
         }
     }

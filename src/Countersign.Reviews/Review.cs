@@ -30,7 +30,11 @@ public enum AnswerKind
 }
 
 /// <summary>One human's answer, over the statement whose hash it carries.</summary>
-public sealed record Answer(OpaqueId User, string Name, AnswerKind Kind, string Channel, DateTimeOffset At, string? Comment, string StatementSha256);
+public sealed record Answer(OpaqueId User, string Name, AnswerKind Kind, string Channel, DateTimeOffset At, string? Comment, string StatementSha256)
+{
+    /// <summary>What he grants beside this one action; null: nothing.</summary>
+    public GrantWish? Grant { get; init; }
+}
 
 /// <summary>An effect as it was shown to the approver; <see cref="Canonical"/> is what the statement commits to.</summary>
 public sealed record ShownEffect(string Verb, string Action, string ResourceType, string ResourceId, IReadOnlyList<string> DataClasses, string Canonical)
@@ -109,6 +113,9 @@ public sealed record Review
 
     /// <summary>The action that the clearance was consumed by: that of one waiter. Null unless released.</summary>
     public ActionId? ReleasedAction { get; init; }
+
+    /// <summary>The grant that this is a use of; null where people were asked.</summary>
+    public GrantId? Grant { get; init; }
 
     /// <summary>How the released action ended; null until known.</summary>
     public Outcome? Outcome { get; init; }

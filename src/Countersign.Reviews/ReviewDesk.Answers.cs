@@ -10,13 +10,13 @@ public sealed partial class ReviewDesk
     /// The statement that this human would answer with, or why he can not: the same checks as the answer itself, so that a
     /// person learns at once, and nothing is promised.
     /// </summary>
-    public (string? Statement, AnswerResult? Refused) Draft(ReviewId id, UserEntry user, AnswerKind kind, string channel, string? comment)
+    public (string? Statement, AnswerResult? Refused) Draft(ReviewId id, UserEntry user, AnswerKind kind, string channel, string? comment, GrantWish? grant = null)
     {
         if (store.FindOpen(id) is not { } current) return (null, ClosedOrUnknown(id));
         var now = time.GetUtcNow();
         if (current.Review.HasRunOut(now, limits.Detached)) return (null, RunOut(current.Review));
-        if (Refuse(current.Review, user, kind, channel, comment, now) is { } reason) return (null, Refusal(reason, current.Review, user));
-        return (ApprovalStatement.Create(current.Review, user, kind, channel, comment, now), null);
+        if (Refuse(current.Review, user, kind, channel, comment, grant, now) is { } reason) return (null, Refusal(reason, current.Review, user));
+        return (ApprovalStatement.Create(current.Review, user, kind, channel, comment, now, grant), null);
     }
 
     /// <summary>
@@ -49,9 +49,9 @@ public sealed partial class ReviewDesk
                 return RunOut(review);
             }
 
-            var reason = ApprovalStatement.TryVerify(statement, review, user, channel, now, out var kind, out var comment)
+            var reason = ApprovalStatement.TryVerify(statement, review, user, channel, now, out var kind, out var comment, out var grant)
                 && !review.SpentStatements.Contains(ApprovalStatement.Sha256(statement))
-                ? Refuse(review, user, kind, channel, comment, now)
+                ? Refuse(review, user, kind, channel, comment, grant, now)
                 : ReasonCodes.StatementMismatch;
             if (reason is not null)
             {
@@ -59,7 +59,7 @@ public sealed partial class ReviewDesk
                 return Refusal(reason, review, user);
             }
 
-            var answer = new Answer(user.Ref.Id, user.Ref.Name, kind, channel, now, comment, ApprovalStatement.Sha256(statement));
+            var answer = new Answer(user.Ref.Id, user.Ref.Name, kind, channel, now, comment, ApprovalStatement.Sha256(statement)) { Grant = grant };
             var next = review with { Answers = [.. review.Answers, answer] };
             List<EntryDraft> entries = [ReviewEntries.Answered(review, answer, statement)];
             if (kind == AnswerKind.Deny)
@@ -95,7 +95,7 @@ public sealed partial class ReviewDesk
     }
 
     /// <summary>Why this human may not give this answer now, or null. The order is from what never changes to what may.</summary>
-    private string? Refuse(Review review, UserEntry user, AnswerKind kind, string channel, string? comment, DateTimeOffset now)
+    private string? Refuse(Review review, UserEntry user, AnswerKind kind, string channel, string? comment, GrantWish? grant, DateTimeOffset now)
     {
         // Whatever the caller believes: only humans decide, on a channel of this build, in the groups they are in now (P30, P33).
         if (user.Ref.Kind != PrincipalKind.User) return ReasonCodes.NotHuman;
@@ -104,6 +104,7 @@ public sealed partial class ReviewDesk
         if (comment is { } said && said.Length > limits.CommentLength) return ReasonCodes.TooLarge;
 
         // A human of the actor chain may always say no to what is done in his name; never yes (I4).
+        if (kind == AnswerKind.Deny && grant is not null) return ReasonCodes.GrantNotAllowed;
         if (review.IsActor(known.Ref.Id)) return kind == AnswerKind.Deny ? null : ReasonCodes.SelfApproval;
         var age = now - review.CreatedAt;
         var speaking = standings.For(review).Of(known);
@@ -111,7 +112,8 @@ public sealed partial class ReviewDesk
         if (!policy.MayApprove(speaking, review, channel)) return ReasonCodes.NotEligible;
         if (kind == AnswerKind.Deny) return null; // a no is heard in every stage
         if (Tally(review, review.Requirements, now).Progress.Stage is { } stage && !review.Requirements.Any(r => r.Stage == stage && r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotYetAsked;
-        return review.Requirements.All(r => r.IsJustifiedBy(comment)) ? null : ReasonCodes.JustificationRequired;
+        if (!review.Requirements.All(r => r.IsJustifiedBy(comment))) return ReasonCodes.JustificationRequired;
+        return grant is null || (RequirementAlgebra.GrantOf(review.Requirements) is { } terms && grant.IsWithin(terms, review.Parameters)) ? null : ReasonCodes.GrantNotAllowed;
     }
 
     private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
@@ -122,6 +124,9 @@ public sealed partial class ReviewDesk
         ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",
         ReasonCodes.NotYetAsked => $"`{user.Ref.Name}` is asked in a later stage; it needs {Describe(review.Requirements)}",
         ReasonCodes.JustificationRequired => Justification(review),
+        ReasonCodes.GrantNotAllowed => RequirementAlgebra.GrantOf(review.Requirements) is { } terms
+            ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"policy allows a grant for at most {terms.For.TotalMinutes:0.#} min and {terms.Uses} uses, and each free value needs one bound that fits its type: a range for numbers, a list, or a longest text")
+            : "policy allows no grant here, only this once",
         ReasonCodes.TooLarge => "the comment is too long",
         ReasonCodes.NotHuman => "only humans decide",
         _ => "the answer was refused",
@@ -194,6 +199,7 @@ public sealed partial class ReviewDesk
             if (result.Status == WriteStatus.Committed) TellAll(next);
         }
 
+        await SweepGrantsAsync(now).ConfigureAwait(false);
         foreach (var id in waiters.Keys)
         {
             if (!open.Contains(id)) WakeAll(id);

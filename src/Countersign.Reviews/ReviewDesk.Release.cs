@@ -61,7 +61,10 @@ public sealed partial class ReviewDesk
             Policies = decision.DeterminingPolicies.ToArray(),
             ReleasedAction = waiter.Action.Id,
         };
-        var result = await WriteAsync(released, ReviewStore.Open, version, ReviewEntries.Released(released, digest, counting)).ConfigureAwait(false);
+        var grant = GrantOf(released, fresh, counting, decision, now);
+        var result = await WriteAsync(released, ReviewStore.Open, version,
+            grant is null ? [ReviewEntries.Released(released, digest, counting)] : [ReviewEntries.Released(released, digest, counting), ReviewEntries.GrantOpened(grant)],
+            grant is null ? [] : [new StateChange.Put(OpenGrants, grant.Id.Value, 0, null, grant.ToBytes())]).ConfigureAwait(false);
         if (result.Status != WriteStatus.Committed) return Down(result);
 
         // Gone while that was written. The clearance is spent, and nothing was sent nor will be: that is known, so it is said.

@@ -87,6 +87,7 @@ public sealed partial class ReviewDesk(
         {
             // Nobody is asked for somebody who has gone already.
             if (waiter.Left is { } gone) return Gone(gone, null);
+            if (await TryGrantAsync(waiter).ConfigureAwait(false) is { } granted) return granted;
             if (store.FindOpen(key) is not { } open)
             {
                 var (opened, end) = await OpenAsync(key, waiter, decision).ConfigureAwait(false);
@@ -135,31 +136,7 @@ public sealed partial class ReviewDesk(
 
         var now = time.GetUtcNow();
         var salt = RandomNumberGenerator.GetBytes(GatewayAction.SaltBytes);
-        var review = new Review
-        {
-            Id = ReviewId.New(),
-            State = ReviewState.Pending,
-            Action = action.Id,
-            JoinKey = key,
-            Salt = salt,
-            Digest = GatewayAction.ComputeDigest(salt, waiter.Canonical).ToString(),
-            Agent = agent,
-            Owner = action.Actors.Owner,
-            OnBehalfOf = action.Actors.OnBehalfOf,
-            Target = action.Target,
-            Effects = action.Effects.Select(ShownEffect.Of).ToArray(),
-            Operation = action.Payload.Operation,
-            Statement = action.Payload.DisplayText,
-            Parameters = action.Payload.Parameters.Select(ShownParameter.Of).ToArray(),
-            Settings = action.Settings,
-            Intent = action.Intent,
-            Notes = action.Notes,
-            Requirements = decision.Requirements,
-            Policies = decision.DeterminingPolicies.ToArray(),
-            Revision = decision.Revision,
-            CreatedAt = now,
-            ExpiresAt = now + Shortest(decision.Requirements),
-        };
+        var review = Of(action, decision, key, salt, waiter.Canonical, now);
 
         if (!CanEverBeMet(review))
         {
@@ -190,6 +167,33 @@ public sealed partial class ReviewDesk(
         Tell(waiter, review);
         return (review.Id, null);
     }
+
+    /// <summary>A review of this action as it is shown, pending from now.</summary>
+    private static Review Of(GatewayAction action, Decision decision, JoinKey key, byte[] salt, byte[] canonical, DateTimeOffset now) => new()
+    {
+        Id = ReviewId.New(),
+        State = ReviewState.Pending,
+        Action = action.Id,
+        JoinKey = key,
+        Salt = salt,
+        Digest = GatewayAction.ComputeDigest(salt, canonical).ToString(),
+        Agent = action.Actors.Agent,
+        Owner = action.Actors.Owner,
+        OnBehalfOf = action.Actors.OnBehalfOf,
+        Target = action.Target,
+        Effects = action.Effects.Select(ShownEffect.Of).ToArray(),
+        Operation = action.Payload.Operation,
+        Statement = action.Payload.DisplayText,
+        Parameters = action.Payload.Parameters.Select(ShownParameter.Of).ToArray(),
+        Settings = action.Settings,
+        Intent = action.Intent,
+        Notes = action.Notes,
+        Requirements = decision.Requirements,
+        Policies = decision.DeterminingPolicies.ToArray(),
+        Revision = decision.Revision,
+        CreatedAt = now,
+        ExpiresAt = now + Shortest(decision.Requirements),
+    };
 
     /// <summary>Registered when committed, and not otherwise.</summary>
     private async Task<WriteResult> JoinAsync(Review review, long version, Waiter waiter)
@@ -403,9 +407,11 @@ public sealed partial class ReviewDesk(
     private Review Close(Review review, ReviewState state, string reason, string? by = null) =>
         review with { State = state, ClosedAt = time.GetUtcNow(), CloseReason = reason, ClosedBy = by, DetachedAt = null };
 
-    private async Task<WriteResult> WriteAsync(Review next, string from, long version, params EntryDraft[] entries)
+    private Task<WriteResult> WriteAsync(Review next, string from, long version, params EntryDraft[] entries) => WriteAsync(next, from, version, entries, []);
+
+    private async Task<WriteResult> WriteAsync(Review next, string from, long version, EntryDraft[] entries, StateChange[] more)
     {
-        var result = await journal.WriteAsync(new WriteSet(entries, ReviewStore.Changes(next, from, version))).ConfigureAwait(false);
+        var result = await journal.WriteAsync(new WriteSet(entries, [.. ReviewStore.Changes(next, from, version), .. more])).ConfigureAwait(false);
         if (result.Status != WriteStatus.Committed) return result;
         feed.Publish(next);
         WakeAll(next.Id);

@@ -23,7 +23,7 @@ public static class ReviewEntries
     internal static EntryDraft StageOpened(Review r, int stage) => new("stage-opened", Fields(r, ("stage", stage)), null);
 
     internal static EntryDraft Answered(Review r, Answer answer, string statement) => new("answer",
-        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.ToString().ToLowerInvariant()), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
+        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.ToString().ToLowerInvariant()), ("grant", answer.Grant is null ? null : (CanonicalJson)true), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
         CanonicalJson.Object(("statement", statement), ("name", answer.Name)));
 
     internal static EntryDraft AnswerRefused(Review r, OpaqueId user, string channel, string reason) => new("answer-refused",
@@ -38,6 +38,40 @@ public static class ReviewEntries
             ("released", r.ReleasedAction?.Value),
             ("presentedDigest", recomputed.ToString()),
             ("approvers", CanonicalJson.Strings(counted.Select(static a => a.User.Value)))), null);
+
+    /// <summary>Opened with the release that it was given for; the wish itself is in the statements of the answers.</summary>
+    internal static EntryDraft GrantOpened(Grant g) => new("grant-opened",
+        GrantFields(g, ("uses", g.MaxUses), ("expires", CanonicalJson.Time(g.ExpiresAt)), ("approvers", CanonicalJson.Strings(g.Approvals.Select(static a => a.User.Value)))),
+        CanonicalJson.Object(("statement", g.Statement), ("free", CanonicalJson.Array(g.Free.Select(static f => f.ToCanonical())))));
+
+    /// <summary>Each use is an action, a digest, a decision and a clearance of its own: durable before it is forwarded (I2).</summary>
+    internal static EntryDraft GrantUsed(Review use, Grant g) => new("grant-used",
+        Fields(use,
+            ("grant", g.Id.Value),
+            ("use", g.Uses),
+            ("released", use.ReleasedAction?.Value),
+            ("verbs", CanonicalJson.Strings(use.Effects.Select(static e => e.Verb).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
+            ("classes", CanonicalJson.Strings(use.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
+            ("effectsSha256", use.EffectsHash()),
+            ("approvers", CanonicalJson.Strings(use.Answers.Select(static a => a.User.Value))),
+            ("statements", CanonicalJson.Strings(use.Answers.Select(static a => a.StatementSha256)))),
+        Body(use));
+
+    /// <summary>`grant-revoked` by a human, `grant-expired` by time or number, `grant-void` by what has changed.</summary>
+    internal static EntryDraft GrantEnded(Grant g, PrincipalRef? by) => new(
+        by is not null ? "grant-revoked" : g.CloseReason == ReasonCodes.GrantExpired ? "grant-expired" : "grant-void",
+        GrantFields(g, ("reason", g.CloseReason), ("used", g.Uses), ("user", by is null ? null : (CanonicalJson)by.Id.Value)), null);
+
+    private static CanonicalJson.Members GrantFields(Grant g, params ReadOnlySpan<(string Name, CanonicalJson? Value)> more)
+    {
+        var members = CanonicalJson.Object(("grant", g.Id.Value), ("review", g.Review.Value), ("agent", g.Agent.Id.Value), ("target", g.Target.Name));
+        foreach (var (name, value) in more)
+        {
+            if (value is not null) members.Items.Add(name, value);
+        }
+
+        return members;
+    }
 
     internal static EntryDraft Outcome(Review r, Outcome outcome) => OutcomeOf(r.ReleasedAction ?? r.Action, r.Id, r.Agent.Id, r.Target, outcome);
 

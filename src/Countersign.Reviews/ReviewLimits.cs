@@ -9,6 +9,9 @@ public sealed record ReviewLimits
     /// <summary>Open reviews of one agent. 20: more is a runaway, and reviewers tire (P37).</summary>
     public int PendingPerAgent { get; init; } = 20;
 
+    /// <summary>Open grants of one agent; beyond it an approval is for once. 50: each is read again at each use.</summary>
+    public int GrantsPerAgent { get; init; } = 50;
+
     /// <summary>Longest comment of an answer, in characters.</summary>
     public int CommentLength { get; init; } = 4000;
 

@@ -58,7 +58,7 @@ public sealed class StatementTests
     }
 
     private static bool Verifies(string statement, Review? review = null, UserEntry? approver = null, string channel = "cli", DateTimeOffset? at = null) =>
-        ApprovalStatement.TryVerify(statement, review ?? Example(), approver ?? Ada, channel, at ?? Now, out _, out _);
+        ApprovalStatement.TryVerify(statement, review ?? Example(), approver ?? Ada, channel, at ?? Now, out _, out _, out _);
 
     private static string Made(AnswerKind kind = AnswerKind.Approve, string? comment = null) => ApprovalStatement.Create(Example(), Ada, kind, "cli", comment, Now);
 
@@ -70,7 +70,7 @@ public sealed class StatementTests
         var review = Example(Convert.FromHexString(Block("salt")));
         Assert.Equal(Block("digest"), review.Digest);
         var statement = Block("statement");
-        Assert.True(ApprovalStatement.TryVerify(statement, review, Ada, "cli", Now, out var kind, out var comment));
+        Assert.True(ApprovalStatement.TryVerify(statement, review, Ada, "cli", Now, out var kind, out var comment, out _));
         Assert.Equal((AnswerKind.Approve, "checked with the customer"), (kind, comment));
         Assert.Equal(Block("sha256"), ApprovalStatement.Sha256(statement));
 
@@ -87,7 +87,7 @@ public sealed class StatementTests
     public void Statement_that_comes_back_says_what_was_answered(AnswerKind kind, string? comment)
     {
         var statement = Made(kind, comment);
-        Assert.True(ApprovalStatement.TryVerify(statement, Example(), Ada, "cli", Now, out var said, out var remark));
+        Assert.True(ApprovalStatement.TryVerify(statement, Example(), Ada, "cli", Now, out var said, out var remark, out _));
         Assert.Equal((kind, comment), (said, remark));
         Assert.NotEqual(statement, Made(kind, comment));
     }

@@ -69,7 +69,11 @@ internal sealed record CardRequirement(
 
 internal sealed record CardEscalation(IReadOnlyList<string> Groups, DateTimeOffset At);
 
-internal sealed record CardAnswer(string User, string Decision, string Channel, DateTimeOffset At, string? Comment);
+/// <summary>`grant` says in words what was granted beside this one action.</summary>
+internal sealed record CardAnswer(string User, string Decision, string Channel, DateTimeOffset At, string? Comment, string? Grant);
+
+/// <summary>What policy lets an approver grant at most.</summary>
+internal sealed record CardGrantTerms(int ForSeconds, int Uses);
 
 internal sealed record CardOutcome(string Status, long? Rows, string? Error, double DurationMilliseconds);
 
@@ -96,7 +100,7 @@ internal sealed record ReviewCard(
     IReadOnlyList<CardAnswer> Answers,
     DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, DateTimeOffset? DetachedAt,
     DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy, CardOutcome? Outcome,
-    string? CannotApprove)
+    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant)
 {
     /// <summary>The card of a review, with who may approve it and, where it is known already, why this reader may not.</summary>
     public static ReviewCard Of(Review r, int waiters, IReadOnlyList<Asked> asked, IEnumerable<string> approvers, string? cannotApprove) => new(
@@ -114,10 +118,12 @@ internal sealed record ReviewCard(
         new CardClaims(Claim(r.Intent.Reason), Claim(r.Intent.Ticket), Claim(r.Intent.Task), Claim(r.Intent.Model)),
         r.Notes.Select(Line).ToArray(),
         r.Revision.ToString(), waiters,
-        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.ToString().ToLowerInvariant(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment))).ToArray(),
+        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.ToString().ToLowerInvariant(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment), a.Grant is null ? null : Line(a.Grant.ToString()))).ToArray(),
         r.CreatedAt, r.ExpiresAt, r.DetachedAt, r.ClosedAt, r.CloseReason, r.ClosedBy is null ? null : Line(r.ClosedBy),
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
-        cannotApprove);
+        cannotApprove,
+        r.IsOpen && RequirementAlgebra.GrantOf(r.Requirements) is { } terms ? new CardGrantTerms((int)terms.For.TotalSeconds, terms.Uses) : null,
+        r.Grant?.Value);
 
     private static CardRequirement Requirement(Review r, Asked asked)
     {
@@ -142,7 +148,33 @@ internal sealed record ReviewCard(
     private static string? Claim(string? text) => text is null ? null : Line(text);
 }
 
-internal sealed record StatementRequest(string Decision, string? Comment);
+/// <summary>`grant` asks to grant the like beside this one action, where policy lets an approver.</summary>
+internal sealed record StatementRequest(string Decision, string? Comment, GrantRequest? Grant = null);
+
+/// <summary>So many times in all, for so long from the answer. Bound values that are not in `free` stay as they are.</summary>
+internal sealed record GrantRequest(int ForSeconds, int Uses, IReadOnlyList<FreeRequest>? Free)
+{
+    public GrantWish ToWish() => new(TimeSpan.FromSeconds(ForSeconds), Uses,
+        (Free ?? []).OrderBy(static f => f.Parameter).Select(static f => new FreeParameter(f.Parameter, f.Min, f.Max, f.OneOf, f.MaxLength)).ToArray());
+}
+
+/// <summary>A bound value that may differ: a range of numbers (`min` and `max`), a list (`oneOf`), or a text (`maxLength`).</summary>
+internal sealed record FreeRequest(int Parameter, decimal? Min, decimal? Max, IReadOnlyList<string>? OneOf, int? MaxLength);
+
+internal sealed record GrantList(IReadOnlyList<GrantView> Grants);
+
+/// <summary>A grant. `free` says in words which values may differ, and how far; all others are as in `parameters`.</summary>
+internal sealed record GrantView(
+    string Id, string Review, string Agent, string Owner, string? For, string Target, string Operation, string Statement,
+    IReadOnlyList<CardParameter> Parameters, IReadOnlyList<string> Free, IReadOnlyList<string> Approvers,
+    int Uses, int MaxUses, DateTimeOffset OpenedAt, DateTimeOffset ExpiresAt, DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy)
+{
+    public static GrantView Of(Grant g) => new(
+        g.Id.Value, g.Review.Value, g.Agent.Name, g.Owner.Name, g.OnBehalfOf?.Name, g.Target.Name, g.Operation, VisibleText.Of(g.Statement),
+        g.Parameters.Select(static (p, i) => new CardParameter(i + 1, p.Type, p.Text is null ? null : VisibleText.Of(p.Text))).ToArray(),
+        g.Free.Select(static f => VisibleText.Of(f.ToString(), multiline: false)).ToArray(), g.Approvals.Select(static a => a.Name).ToArray(),
+        g.Uses, g.MaxUses, g.OpenedAt, g.ExpiresAt, g.ClosedAt, g.CloseReason, g.ClosedBy);
+}
 
 /// <summary>The exact bytes that an answer commits to, and their SHA-256.</summary>
 internal sealed record StatementDraft(string Statement, string Sha256);
@@ -221,6 +253,9 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(AgentView))]
 [JsonSerializable(typeof(AgentAdd))]
 [JsonSerializable(typeof(AgentChanged))]
+[JsonSerializable(typeof(GrantRequest))]
+[JsonSerializable(typeof(GrantList))]
+[JsonSerializable(typeof(GrantView))]
 [JsonSerializable(typeof(AwayList))]
 [JsonSerializable(typeof(AwayView))]
 [JsonSerializable(typeof(AwaySet))]

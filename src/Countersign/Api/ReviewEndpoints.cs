@@ -93,7 +93,7 @@ internal static class ReviewEndpoints
         var me = SignedIn.Of(http);
         AnswerKind? kind = body.Decision switch { "approve" => AnswerKind.Approve, "deny" => AnswerKind.Deny, _ => null };
         if (kind is not { } decision) return Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`decision` is `approve` or `deny`");
-        var (statement, why) = desk.Draft(review.Id, me.User, decision, me.Channel, string.IsNullOrEmpty(body.Comment) ? null : body.Comment);
+        var (statement, why) = desk.Draft(review.Id, me.User, decision, me.Channel, string.IsNullOrEmpty(body.Comment) ? null : body.Comment, body.Grant?.ToWish());
         return statement is null ? Problems.Refused(why!) : Results.Json(new StatementDraft(statement, ApprovalStatement.Sha256(statement)), ApiJson.Default.StatementDraft);
     }
 

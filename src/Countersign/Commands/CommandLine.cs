@@ -83,6 +83,7 @@ internal static class CommandLine
             ReviewCommand.Create(),
             AgentCommand.Create(),
             AwayCommand.Create(),
+            GrantCommand.Create(),
             JournalCommand.Create(),
             PolicyCommand.Create(),
         };

@@ -12,7 +12,7 @@ namespace Countersign.Commands;
 
 internal static class ReviewCommand
 {
-    private sealed record Answering(string Decision, string Id, string? Comment, bool Yes);
+    private sealed record Answering(string Decision, string Id, string? Comment, bool Yes, GrantRequest? Grant);
 
     public static Command Create()
     {
@@ -115,9 +115,20 @@ internal static class ReviewCommand
         var yes = new Option<bool>("--yes", "-y") { Description = "do not ask" };
         var command = new ExampledCommand(decision, decision == "approve" ? "Approve exactly this action, once." : "Refuse it.",
             $"countersign review {decision} rv_4k2m9x7c1d3f5g8h",
-            $"countersign review {decision} rv_4k2m9x7c1d3f5g8h --comment \"see OPS-112\" --yes --json") { id, comment, yes };
+            decision == "approve" ? "countersign review approve rv_4k2m9x7c1d3f5g8h --grant 30m --uses 5 --free '$2=1..100'" : $"countersign review {decision} rv_4k2m9x7c1d3f5g8h --comment \"see OPS-112\" --yes --json") { id, comment, yes };
+        var grant = new Option<string?>("--grant") { Description = "grant the like as well, for so long, where policy lets you", HelpName = "30m" };
+        var uses = new Option<int>("--uses") { Description = "with --grant: so many times in all", HelpName = "N", DefaultValueFactory = static _ => 10 };
+        var free = new Option<string[]>("--free") { Description = "with --grant: a value that may differ, as `$1=1..100`, `$1=a|b`, or `$1=text:40` (at most so many characters)", HelpName = "BOUND", DefaultValueFactory = static _ => [] };
+        if (decision == "approve")
+        {
+            command.Add(grant);
+            command.Add(uses);
+            command.Add(free);
+        }
+
         command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), client => AnswerAsync(
-            client, new Output(parsed.GetValue(CommandLine.Json)), new Answering(decision, parsed.GetRequiredValue(id), parsed.GetValue(comment), parsed.GetValue(yes)), ct)));
+            client, new Output(parsed.GetValue(CommandLine.Json)), new Answering(decision, parsed.GetRequiredValue(id), parsed.GetValue(comment), parsed.GetValue(yes),
+                decision == "approve" && parsed.GetValue(grant) is { } time ? GrantCommand.Request(time, parsed.GetValue(uses), parsed.GetValue(free) ?? []) : null), ct)));
         return command;
     }
 
@@ -128,11 +139,12 @@ internal static class ReviewCommand
         if (!output.Json) CardView.Write(output.Console, card, TimeProvider.System.GetUtcNow());
         if (card.State == "expired") throw new CommandFailure(Exit.Expired, "it has expired", ReasonCodes.ReviewExpired, card.Id);
 
-        var draft = await client.PostAsync($"/api/v1/reviews/{card.Id}/statements", new StatementRequest(answering.Decision, answering.Comment),
+        var draft = await client.PostAsync($"/api/v1/reviews/{card.Id}/statements", new StatementRequest(answering.Decision, answering.Comment, answering.Grant),
             ApiJson.Default.StatementRequest, ApiJson.Default.StatementDraft, ct).ConfigureAwait(false);
         if (Mismatch(draft, card, answering) is { } mismatch) throw new CommandFailure(Exit.Denied, $"the statement that the server offers is not what was shown: {mismatch}", ReasonCodes.StatementMismatch, card.Id);
         if (!output.Json)
         {
+            if (answering.Grant is { } like) output.Console.MarkupLine($"[yellow]and you grant the like[/] {Shown.Line(like.ToWish().ToString())}[yellow]: nobody is asked then[/]");
             output.Console.MarkupLine($"[grey]you commit to[/] {answering.Decision} [grey]exactly the above: action digest[/] {Shown.Line(card.Digest[..16])}…[grey], statement[/] {Shown.Line(draft.Sha256[..16])}…");
             if (!answering.Yes && !await AskAsync(answering.Decision, ct).ConfigureAwait(false))
             {
@@ -177,6 +189,7 @@ internal static class ReviewCommand
             if (root.GetProperty("digest").GetString() != card.Digest) return "the digest";
             if (root.GetProperty("decision").GetString() != answering.Decision) return "the decision";
             if ((root.TryGetProperty("comment", out var comment) ? comment.GetString() : null) is var said && (said ?? "") != (answering.Comment ?? "")) return "the comment";
+            if ((root.TryGetProperty("grant", out var granted) ? granted.GetRawText() : null) != answering.Grant?.ToWish().ToCanonical().ToString()) return "the grant";
             if (VisibleText.Of(root.GetProperty("statement").GetString()!) != card.Statement) return "the payload";
             var values = root.GetProperty("parameters").EnumerateArray().Select(static p => p.GetProperty("value")).Select(static v => v.ValueKind == JsonValueKind.Null ? null : VisibleText.Of(v.GetString()!));
             if (!values.SequenceEqual(card.Parameters.Select(static p => p.Value), StringComparer.Ordinal)) return "the values";

@@ -185,6 +185,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         ReviewEndpoints.Map(api);
         AgentEndpoints.Map(api);
         AwayEndpoints.Map(api);
+        GrantEndpoints.Map(api);
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
     }

@@ -55,6 +55,8 @@ internal static class CardView
 
         foreach (var pattern in card.Requirements.SelectMany(static r => r.CommentMatches).Distinct(StringComparer.Ordinal)) Row(rows, "", $"[yellow]the comment must hold a match of[/] /{Shown.Line(pattern)}/");
         foreach (var escalation in card.Requirements.SelectMany(static r => r.Escalations)) Row(rows, "", $"[grey]from {Shown.Clock(escalation.At)} also {Shown.Line(string.Join(" or ", escalation.Groups))}[/]");
+        if (card.MayGrant is { } terms) Row(rows, "", $"[grey]the like may be granted for up to[/] {Shown.Span(TimeSpan.FromSeconds(terms.ForSeconds))}[grey],[/] {terms.Uses} [grey]times[/]");
+        if (card.Grant is { } of) Row(rows, "granted", $"a use of {Shown.Line(of)}: nobody was asked again");
         foreach (var note in card.Notes) Row(rows, "note", $"[yellow]{Shown.Line(note)}[/]");
         foreach (var answer in card.Answers) Row(rows, answer.Decision == "approve" ? "approved" : "denied", Answer(answer));
         Row(rows, card.ClosedAt is null ? "until" : "closed", Ending(card, now));
@@ -121,7 +123,7 @@ internal static class CardView
     }
 
     private static string Answer(CardAnswer answer) =>
-        $"{Shown.Line(answer.User)} [grey]at {Shown.Clock(answer.At)} by {Shown.Line(answer.Channel)}[/]{(answer.Comment is { } comment ? $"\n[italic]“{Shown.Text(comment)}”[/]" : "")}";
+        $"{Shown.Line(answer.User)} [grey]at {Shown.Clock(answer.At)} by {Shown.Line(answer.Channel)}[/]{(answer.Grant is { } grant ? $"\n[yellow]and grants the like[/] {Shown.Line(grant)}" : "")}{(answer.Comment is { } comment ? $"\n[italic]“{Shown.Text(comment)}”[/]" : "")}";
 
     private static string Ending(ReviewCard card, DateTimeOffset now) => card.ClosedAt is { } closed
         ? $"{Shown.Clock(closed)} [grey]{Shown.Line(card.CloseReason ?? "")}{(card.ClosedBy is { } by ? $" by {Shown.Line(by)}" : "")}[/]"

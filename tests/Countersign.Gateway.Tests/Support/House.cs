@@ -103,15 +103,15 @@ internal sealed class House : IAsyncDisposable
         return held;
     }
 
-    public async Task<AnswerResult> AnswerAsync(ReviewId id, string user, AnswerKind kind = AnswerKind.Approve, string? comment = null, string channel = "cli")
+    public async Task<AnswerResult> AnswerAsync(ReviewId id, string user, AnswerKind kind = AnswerKind.Approve, string? comment = null, string channel = "cli", GrantWish? grant = null)
     {
-        var (statement, refused) = Desk.Draft(id, User(user), kind, channel, comment);
+        var (statement, refused) = Desk.Draft(id, User(user), kind, channel, comment, grant);
         return refused ?? await Desk.AnswerAsync(id, User(user), channel, statement!).WaitAsync(Given.Patience);
     }
 
-    public async Task<Review> ApproveAsync(Held held, string user, string? comment = null)
+    public async Task<Review> ApproveAsync(Held held, string user, string? comment = null, GrantWish? grant = null)
     {
-        var result = await AnswerAsync((await held.Opened).Id, user, AnswerKind.Approve, comment);
+        var result = await AnswerAsync((await held.Opened).Id, user, AnswerKind.Approve, comment, grant: grant);
         Assert.Equal(ReasonCodes.Approved, result.ReasonCode);
         return result.Review!;
     }
