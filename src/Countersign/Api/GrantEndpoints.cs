@@ -1,5 +1,6 @@
 using System.Net;
 using Countersign.Core;
+using Countersign.Identity;
 using Countersign.Reviews;
 
 namespace Countersign.Api;

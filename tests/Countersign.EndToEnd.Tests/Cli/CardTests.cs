@@ -89,8 +89,8 @@ public sealed partial class CardTests
         [new CardParameter(1, text, text)], new Dictionary<string, string>(),
         [new CardEffect("write", text, text, text, [text], text)], [new CardPolicy(text, text, text, [text])],
         [new CardRequirement([text], 1, true, [text], [new CardEscalation([text], DateTimeOffset.UnixEpoch)], 1, text, 1, [text], [text], text)], text, [text],
-        new CardClaims(text, text, text, text), [text], text, 1, [new CardAnswer(text, "deny", text, DateTimeOffset.UnixEpoch, text)],
-        DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, null, DateTimeOffset.UnixEpoch, text, text, null, null);
+        new CardClaims(text, text, text, text), [text], text, 1, [new CardAnswer(text, "deny", text, DateTimeOffset.UnixEpoch, text, text)],
+        DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, null, DateTimeOffset.UnixEpoch, text, text, null, null, null, text);
 
     private static string Render(ReviewCard card)
     {
