@@ -48,6 +48,7 @@ public sealed class SqlAnalyzer(SqlParser parser)
                 Length = length,
                 Refusal = walk.Refusal,
                 EffectsAreDeferred = walk.EffectsAreDeferred,
+                IsPlainReset = IsPlainReset(node, catalog),
             };
         }
 
@@ -71,6 +72,26 @@ public sealed class SqlAnalyzer(SqlParser parser)
             Effects = SqlUnderstanding.Union(statements),
             Display = masks.Count == 0 ? text.Text : Show(text.Utf8, 0, text.Utf8.Length, masks, tokens),
         };
+    }
+
+    static bool IsPlainReset(PgNode node, SqlCatalog catalog)
+    {
+        switch (node.Type)
+        {
+            case "DiscardStmt" or "ClosePortalStmt" or "UnlistenStmt" or "DeallocateStmt": return true;
+            case "VariableSetStmt": return node.Text("kind") is "VAR_RESET_ALL" or "VAR_RESET" or "VAR_SET_DEFAULT";
+            case "SelectStmt":
+                const string unlock = "pg_advisory_unlock_all";
+                foreach (var (field, value) in node.Fields)
+                {
+                    if (field is not ("targetList" or "limitOption" or "op") || (field == "op" && value is not "SETOP_NONE")) return false;
+                }
+
+                // A function of that name anywhere could be the one that a path means; where there is none, only the built-in is left.
+                return node.List("targetList") is [{ Type: "ResTarget" } only] && only.Node("val", "FuncCall") is { } call
+                    && call.Names("funcname") is [unlock] or ["pg_catalog", unlock] && !call.Has("args") && catalog.Functions(unlock).Length == 0;
+            default: return false;
+        }
     }
 
     /// <summary>The kind as policy reads it: PostgreSQL's own word.</summary>

@@ -20,6 +20,7 @@ public sealed record SqlSession
         Database = other.Database;
         SearchPath = other.SearchPath;
         TemporaryNames = other.TemporaryNames;
+        OpaqueTemporaries = other.OpaqueTemporaries;
         StandardConformingStrings = other.StandardConformingStrings;
         ServerEncoding = other.ServerEncoding;
         ServerMajor = other.ServerMajor;
@@ -41,6 +42,9 @@ public sealed record SqlSession
     /// <summary>Names of temporary relations that the session has made (the catalogue is read on another connection and cannot see them as its own).</summary>
     public FrozenSet<string> TemporaryNames { get; init; } = FrozenSet<string>.Empty;
 
+    /// <summary>Those of <see cref="TemporaryNames"/> that are views, or have rules, triggers or children: what using one does is not seen.</summary>
+    public FrozenSet<string> OpaqueTemporaries { get; init; } = FrozenSet<string>.Empty;
+
     /// <summary>ParameterStatus <c>standard_conforming_strings</c>. Anything but on is refused: the parser reads strings as on does (P2).</summary>
     public required bool StandardConformingStrings { get; init; }
 
@@ -57,8 +61,8 @@ public sealed record SqlSession
     string ComputeFingerprint()
     {
         var text = new StringBuilder();
-        text.Append(StandardConformingStrings ? '1' : '0').Append(CultureInfo.InvariantCulture, $"{ServerMajor}/{SearchPath.Count}/{TemporaryNames.Count}");
-        foreach (var part in (IEnumerable<string>)[Target, Database, ServerEncoding, .. SearchPath, .. TemporaryNames.Order(StringComparer.Ordinal)])
+        text.Append(StandardConformingStrings ? '1' : '0').Append(CultureInfo.InvariantCulture, $"{ServerMajor}/{SearchPath.Count}/{TemporaryNames.Count}/{OpaqueTemporaries.Count}");
+        foreach (var part in (IEnumerable<string>)[Target, Database, ServerEncoding, .. SearchPath, .. TemporaryNames.Order(StringComparer.Ordinal), .. OpaqueTemporaries.Order(StringComparer.Ordinal)])
             text.Append(CultureInfo.InvariantCulture, $"/{part.Length}:{part}");
         return text.ToString();
     }

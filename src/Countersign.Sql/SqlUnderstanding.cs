@@ -74,6 +74,12 @@ public sealed record SqlStatement
     /// </summary>
     public bool EffectsAreDeferred { get; init; }
 
+    /// <summary>
+    /// Whether it means the same whatever the settings, the role and the names of the session are: what drivers send to make a
+    /// session as new, in one text (RESET ALL, CLOSE ALL, UNLISTEN, DISCARD, DEALLOCATE, SELECT pg_advisory_unlock_all()).
+    /// </summary>
+    public bool IsPlainReset { get; init; }
+
     /// <summary>For PREPARE: what the prepared statement does to the session when it is executed.</summary>
     public IReadOnlyList<SqlConsequence> DeferredConsequences { get; init; } = [];
 }

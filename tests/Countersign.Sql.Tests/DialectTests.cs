@@ -31,6 +31,7 @@ public sealed class DialectTests
             dialect.Understand(sql, Shop.Session with { ServerMajor = 99 }, Shop.Catalog, Shop.Classify),
             dialect.Understand(sql, Shop.Session with { ServerEncoding = "LATIN1" }, Shop.Catalog, Shop.Classify),
             dialect.Understand(sql, Shop.Session with { TemporaryNames = ["orders"] }, Shop.Catalog, Shop.Classify),
+            dialect.Understand(sql, Shop.Session with { TemporaryNames = ["orders"], OpaqueTemporaries = ["orders"] }, Shop.Catalog, Shop.Classify),
             dialect.Understand(sql, Shop.Session, other, Shop.Classify),
             dialect.Understand(sql, Shop.Session, Shop.Catalog, strict),
         };

@@ -164,6 +164,27 @@ public sealed class PitfallTests
     }
 
     [Fact]
+    public void P5_a_temporary_view_or_one_with_rules_is_opaque_whatever_is_done_to_it()
+    {
+        var session = Shop.Session with { TemporaryNames = new[] { "orders", "plain" }.ToFrozenSet(), OpaqueTemporaries = new[] { "orders" }.ToFrozenSet() };
+        Assert.Contains("sql:opaque shop.pg_temp.orders", Actions("select * from orders limit 1", session));
+        Assert.Contains("sql:opaque shop.pg_temp.orders", Actions("update pg_temp.orders set id = 1", session));
+        Assert.DoesNotContain(Actions("update pg_temp.plain set id = 1", session), static a => a.StartsWith("sql:opaque", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("reset all; close all; unlisten *; select pg_advisory_unlock_all(); discard sequences; discard temp; set session authorization default", true)]
+    [InlineData("reset all; select pg_advisory_unlock_all() from customers", false)]
+    [InlineData("reset all; select pg_advisory_unlock_all(), 1", false)]
+    [InlineData("reset all; select pg_advisory_unlock_all() limit 1", false)]
+    [InlineData("reset all; select pg_advisory_unlock_all() union select 1", false)]
+    [InlineData("reset all; select archive.pg_advisory_unlock_all()", false)]
+    [InlineData("reset all; set role none", false)]
+    [InlineData("reset all; update orders set id = 1", false)]
+    public void P5_only_what_no_setting_or_name_changes_is_a_plain_reset(string sql, bool expected) =>
+        Assert.Equal(expected, Shop.Understand(sql).Statements.All(static s => s.IsPlainReset));
+
+    [Fact]
     public void P11_prepare_reports_its_statement_and_execute_is_filled_in()
     {
         var prepare = Shop.Understand("prepare p (int) as delete from products where id = $1").Statements.Single();

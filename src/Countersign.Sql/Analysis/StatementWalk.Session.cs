@@ -109,7 +109,9 @@ sealed partial class StatementWalk
             case SettingClass.Identity:
                 if (value is null && !reset) Refuse(ReasonCodes.UnsafeSetting, $"the setting `{name}` must be given by a literal; use SET ROLE");
                 var role = reset || value is null or "none" && name == "role" ? null : value;
-                Add(SqlActions.SetRole, role is null ? names.Database() : names.Role(role), "role").AddSetting(name);
+                // Back to the role that the session began with is no more than any session has.
+                var back = role is null && (reset || value is not null);
+                (back ? AddSession() : Add(SqlActions.SetRole, role is null ? names.Database() : names.Role(role), "role")).AddSetting(name);
                 Consequences.Add(new SqlConsequence.ChangesRole(role));
                 return;
             case SettingClass.Server:

@@ -146,6 +146,13 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
             own?.Add(export);
         }
 
+        if (isData && candidate.IsTemporary && session.OpaqueTemporaries.Contains(candidate.Name.Name))
+        {
+            // A temporary view shows and changes what it reads, a rule or trigger does anything: no other connection can look it up.
+            draft.Triggers = true;
+            AddOpaque(resource, "temporary");
+        }
+
         if (isWrite) AddWriteRisks(action, candidate, draft);
         if (candidate.Relation is not { } relation) return;
 

@@ -8,6 +8,8 @@ select proname,
   case
     when bool_or(proname = 'set_config') then 'g'
     when bool_or(proname = 'pg_notify') then 'n'
+    -- letting go of a lock of one's own lets others in, and is part of how drivers reset a session
+    when bool_or(proname ~ '^pg_advisory_unlock') then 'h'
     when bool_or(proname ~ '^pg_(try_)?advisory_') then 'l'
     -- these run SQL text, a cursor, or read whole tables by name (several are declared stable)
     when bool_or(proname ~ '^(query|cursor|table|schema|database)_to_xml' or proname in ('ts_stat', 'ts_rewrite')) then 'o'
