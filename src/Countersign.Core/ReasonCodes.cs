@@ -55,6 +55,7 @@ public static class ReasonCodes
 
     // identity
     public const string Unauthenticated = "unauthenticated";
+    public const string TlsRequired = "tls-required";
     public const string UnknownTarget = "unknown-target";
     public const string LoginRequired = "login-required";
     public const string CodeInvalid = "code-invalid";

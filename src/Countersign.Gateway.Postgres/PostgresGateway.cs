@@ -175,7 +175,14 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
                 }
             }
 
-            await StartSessionAsync(client, message, startup, ended.Token).ConfigureAwait(false);
+            try
+            {
+                await StartSessionAsync(client, message, startup, ended.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (Spine.IsStoreFailure(e))
+            {
+                await FailAsync(client, Refusal.StoreUnreadable, ended.Token).ConfigureAwait(false);
+            }
         }
         finally
         {
@@ -207,6 +214,12 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
     private async Task StartSessionAsync(Transport client, StartupMessage message, CancellationTokenSource startup, CancellationToken ended)
     {
         var ct = startup.Token;
+        if (certificate is not null && !client.IsTls)
+        {
+            await FailAsync(client, new Refusal(ReasonCodes.TlsRequired, "this listener speaks TLS only", "connect with TLS: sslmode=verify-full, or its like in your driver."), ct).ConfigureAwait(false);
+            return;
+        }
+
         if (message.NeedsNegotiation) BackendWriter.WriteNegotiateProtocolVersion(client.Output, ProtocolVersion.V30, message.ProtocolOptions.AsSpan());
         if (!StartupParameters.TryRead(message, Forwarded, out var parameters, out var intent, out var why))
         {
@@ -255,12 +268,22 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             perAgent.AddOrUpdate(agent.Name, 0, static (_, n) => n - 1);
         }
 
-        // A session outlives neither its agent nor the key that opened it.
-        bool MayAct() => agents.Find(name) is { RevokedAt: null } now && now.Id == agent.Id
-            && now.Keys.Any(k => k.KeyId == keyId && k.RevokedAt is null) && agents.ChainOf(now) is not null;
+        // A session outlives neither its agent nor the key that opened it. Null while that can not be read.
+        bool? MayAct()
+        {
+            try
+            {
+                return agents.Find(name) is { RevokedAt: null } now && now.Id == agent.Id
+                    && now.Keys.Any(k => k.KeyId == keyId && k.RevokedAt is null) && agents.ChainOf(now) is not null;
+            }
+            catch (Exception e) when (Spine.IsStoreFailure(e))
+            {
+                return null;
+            }
+        }
     }
 
-    private async Task RunSessionAsync(Transport client, CatalogSource catalog, ActorChain actors, Func<bool> mayAct, IReadOnlyList<StartupParameter> parameters, Intent intent, CancellationTokenSource startup, CancellationToken ended)
+    private async Task RunSessionAsync(Transport client, CatalogSource catalog, ActorChain actors, Func<bool?> mayAct, IReadOnlyList<StartupParameter> parameters, Intent intent, CancellationTokenSource startup, CancellationToken ended)
     {
         Upstream upstream;
         try
@@ -318,6 +341,14 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             catch (UnsafeSessionException e)
             {
                 await FailAsync(client, new Refusal(e.Reason, $"the session ends, because {e.Message}", e.Hint), ended).ConfigureAwait(false);
+            }
+            catch (Exception) when (stopping.IsCancellationRequested && session.MayBeTold)
+            {
+                // As a server's own shutdown: whoever is connected is told, and what was held stays open.
+                using var telling = new CancellationTokenSource(limits.Farewell, time);
+                await FailAsync(client, new Refusal(ReasonCodes.ShuttingDown, session.HeldReview is { } held
+                        ? $"the gateway is stopping; what was held did not run, and review {held} stays open"
+                        : "the gateway is stopping", "reconnect; what was held and is sent again joins its review.", session.HeldReview), telling.Token).ConfigureAwait(false);
             }
             catch (WireException e) when (!ended.IsCancellationRequested)
             {

@@ -21,7 +21,16 @@ public sealed record PostgresLimits
     /// <summary>Time to connect and authenticate to the target. 10 s: an agent retries better than it waits.</summary>
     public TimeSpan Connect { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Prepared statements and portals that one session may keep. 4,096 each: drivers cache some hundreds.</summary>
+    /// <summary>Time to tell a client that the gateway stops. 2 s: one that does not read must not hold up the stop.</summary>
+    public TimeSpan Farewell { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Texts of the prepared statements of one session, and values of its portals, in bytes each. 16 MiB: some hundred times what a driver's cache of statements holds.</summary>
+    public int NamedBytes { get; init; } = 16 << 20;
+
+    /// <summary>Settings that one session may name and that are part of the digest. 256: each is asked for whenever the session's state is.</summary>
+    public int NamedSettings { get; init; } = 256;
+
+    /// <summary>Prepared statements, portals and temporary relations that one session may keep. 4,096 each: drivers cache some hundreds.</summary>
     public int NamedObjects { get; init; } = 4096;
 
     /// <summary>How long a catalogue snapshot serves without being read again. 30 s; DDL through the gateway reads it at once, and so does every release.</summary>

@@ -18,6 +18,8 @@ internal static class Refusals
         ReasonCodes.TooLarge => SqlStates.LimitExceeded,
         ReasonCodes.NotUtf8 => SqlStates.CharacterNotInRepertoire,
         ReasonCodes.Unauthenticated => SqlStates.InvalidPassword,
+        ReasonCodes.TlsRequired => SqlStates.InvalidAuthorization,
+        ReasonCodes.ShuttingDown => SqlStates.AdminShutdown,
         ReasonCodes.UnknownTarget => SqlStates.InvalidCatalogName,
         ReasonCodes.TargetUnavailable => SqlStates.CannotConnect,
         ReasonCodes.Overloaded => SqlStates.TooManyConnections,

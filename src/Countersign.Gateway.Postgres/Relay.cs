@@ -28,6 +28,12 @@ internal sealed class Owed(OwedKind kind)
     /// <summary>The action that this message carries out.</summary>
     public Passage? Passage { get; init; }
 
+    /// <summary>Of an Execute: the run of its portal that it begins or goes on with, <see cref="Passage"/> among it.</summary>
+    public PortalRun? Run { get; init; }
+
+    /// <summary>Of a Bind or Close: ends the portal of this name, and with it a run that was suspended.</summary>
+    public string? Ends { get; init; }
+
     /// <summary>The gateway asked for itself: the client sees nothing of the answer.</summary>
     public bool Swallow { get; init; }
 
@@ -50,8 +56,26 @@ internal sealed class Owed(OwedKind kind)
     public Action? OnFailed { get; init; }
 
     public long? Rows { get; set; }
+    public long SeenRows { get; set; }
     public long AnswerBytes { get; set; }
     public string? ErrorCode { get; set; }
+}
+
+/// <summary>
+/// One execution of a portal, which may take several Executes with a row limit each. It ends when the target says that it
+/// is complete or failed, or with its portal; only then is its outcome known. Touched by the relay alone.
+/// </summary>
+internal sealed class PortalRun(string portal, Passage passage, bool onlyReads)
+{
+    public string Portal { get; } = portal;
+    public Passage Passage { get; } = passage;
+
+    /// <summary>Rows that came in Executes before this one.</summary>
+    public long Rows { get; set; }
+    public long Bytes { get; set; }
+
+    /// <summary>Its portal ended before it was read to the end. What it wrote was written at its first Execute, and how much of that was never told.</summary>
+    public ValueTask ClosedAsync() => Passage.CompleteAsync(OutcomeStatus.Done, onlyReads ? Rows : null, Bytes, null);
 }
 
 /// <summary>The two sides no longer agree on what is being answered: the session ends, nothing is guessed (I1).</summary>
@@ -67,6 +91,7 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
     private readonly Queue<Owed> owed = new();
     private readonly FrameReader frames = FrameReader.Backend(limits);
     private readonly List<TaskCompletionSource> drains = [];
+    private readonly List<PortalRun> suspended = [];
     private bool batchFailed;
     private Exception? ended;
     private long sent;
@@ -105,6 +130,9 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
             lock (gate) return lastIdle;
         }
     }
+
+    /// <summary>A message of the target's is half told: nothing else can be said to the client.</summary>
+    public bool InMiddleOfRow => passThrough > 0;
 
     /// <summary>Called after each ReadyForQuery.</summary>
     public Action? OnReady { get; set; }
@@ -237,6 +265,7 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         if (head.Kind is not (OwedKind.Execute or OwedKind.Query)) throw new DesyncException("a row that answers nothing");
         if (head.OnRow is not null) return false;
         head.AnswerBytes += header.TotalLength;
+        head.SeenRows++;
         passThrough = header.TotalLength;
         passVisible = !head.Swallow;
         return true;
@@ -281,9 +310,31 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         if (frame.Tag == BackendTag.CommandComplete && CommandComplete.TryRead(frame.Body, out var complete, out _) && complete.Rows is { } rows) head.Rows = (head.Rows ?? 0) + rows;
 
         var ends = Ends(head, frame.Tag);
-        if (ends) await CompleteAsync(head).ConfigureAwait(false);
+        if (ends && frame.Tag == BackendTag.PortalSuspended && head.Run is { } run) Suspend(head, run);
+        else if (ends) await CompleteAsync(head).ConfigureAwait(false);
+        if (ends && head.Ends is { } portal) await EndSuspendedAsync(portal).ConfigureAwait(false);
         if (!head.Swallow) Copy(frame.Whole);
         if (ends) Pop();
+    }
+
+    private void Suspend(Owed head, PortalRun run)
+    {
+        run.Rows += head.SeenRows;
+        run.Bytes += head.AnswerBytes;
+        if (!suspended.Contains(run)) suspended.Add(run);
+        head.OnDone?.Invoke();
+    }
+
+    /// <summary>Portals that are gone will not be read on; null: all of them.</summary>
+    private async ValueTask EndSuspendedAsync(string? portal)
+    {
+        for (var i = suspended.Count - 1; i >= 0; i--)
+        {
+            var run = suspended[i];
+            if (portal is not null && run.Portal != portal) continue;
+            suspended.RemoveAt(i);
+            await run.ClosedAsync().ConfigureAwait(false);
+        }
     }
 
     private static bool Answers(Owed head, Frame frame) => head.Kind switch
@@ -320,6 +371,10 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
 
         if (head.Kind == OwedKind.Query) await CompleteAsync(head).ConfigureAwait(false);
         else head.OnDone?.Invoke();
+
+        // Portals end with their transaction; and a simple query takes the unnamed one away.
+        if (ready.Status == TransactionStatus.Idle) await EndSuspendedAsync(null).ConfigureAwait(false);
+        else if (head.Kind == OwedKind.Query) await EndSuspendedAsync("").ConfigureAwait(false);
         if (!head.Swallow) Copy(frame.Whole);
         OnReady?.Invoke();
         Pop();
@@ -350,7 +405,14 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         {
             one.ErrorCode ??= "skipped";
             one.OnFailed?.Invoke();
-            if (one.Passage is { } passage) await passage.CompleteAsync(OutcomeStatus.Failed, null, one.AnswerBytes, one.ErrorCode).ConfigureAwait(false);
+            if (one.Run is { } run && suspended.Contains(run))
+            {
+                // Skipped, the run is as it was, until its portal ends.
+                if (one != head) continue;
+                suspended.Remove(run);
+            }
+
+            if (one.Passage is { } passage) await passage.CompleteAsync(OutcomeStatus.Failed, null, one.AnswerBytes + (one.Run?.Bytes ?? 0), one.ErrorCode).ConfigureAwait(false);
         }
 
         if (head is { Swallow: true, ShowError: false })
@@ -365,10 +427,18 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         SignalDrains();
     }
 
-    private static async ValueTask CompleteAsync(Owed done)
+    private async ValueTask CompleteAsync(Owed done)
     {
         if (done.ErrorCode is null) done.OnDone?.Invoke();
         else done.OnFailed?.Invoke();
+        if (done.Run is { } run)
+        {
+            // The server counts the rows of its last Execute only.
+            suspended.Remove(run);
+            done.Rows += run.Rows;
+            done.AnswerBytes += run.Bytes;
+        }
+
         if (done.Passage is { } passage)
         {
             await passage.CompleteAsync(done.ErrorCode is null ? OutcomeStatus.Done : OutcomeStatus.Failed, done.Rows, done.AnswerBytes, done.ErrorCode).ConfigureAwait(false);
@@ -422,6 +492,7 @@ internal sealed class Relay(Transport upstream, Transport client, SemaphoreSlim 
         }
 
         foreach (var drain in waiting) drain.TrySetException(new DesyncException("the target is gone"));
+        foreach (var run in suspended) if (Array.TrueForAll(lost, o => o.Run != run)) await run.ClosedAsync().ConfigureAwait(false);
         foreach (var one in lost)
         {
             if (one.Passage is { } passage) await passage.CompleteAsync(OutcomeStatus.Unknown, null, one.AnswerBytes, one.ErrorCode).ConfigureAwait(false);

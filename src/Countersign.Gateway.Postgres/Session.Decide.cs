@@ -149,7 +149,8 @@ internal sealed partial class Session
             Target = target.Name,
             Database = target.Database,
             SearchPath = state.SearchPath,
-            TemporaryNames = temporaryNames.ToFrozenSet(StringComparer.Ordinal),
+            TemporaryNames = state.Temporary.Keys.ToFrozenSet(StringComparer.Ordinal),
+            OpaqueTemporaries = state.Temporary.Where(static t => t.Value).Select(static t => t.Key).ToFrozenSet(StringComparer.Ordinal),
             StandardConformingStrings = upstream.Parameters.GetValueOrDefault("standard_conforming_strings") == "on",
             ServerEncoding = upstream.Parameters.GetValueOrDefault("server_encoding", "UTF8"),
             ServerMajor = ServerVersion.Major(upstream.Parameters),
@@ -182,6 +183,18 @@ internal sealed partial class Session
             return (await RefuseAsync(refused.Reason, refused.Message, hint, understood.Display).ConfigureAwait(false), refused.Position);
         }
 
+        if (state.Temporary.Count >= services.Limits.NamedObjects && understood.Consequences.Any(static c => c is SqlConsequence.CreatesTemporary))
+        {
+            return (await RefuseAsync(ReasonCodes.TooLarge, "the session has too many temporary relations", "drop some, or connect anew.", understood.Display).ConfigureAwait(false), null);
+        }
+
+        if (understood.Consequences.Select(NewSetting).OfType<string>().Distinct(StringComparer.OrdinalIgnoreCase).ToArray() is { Length: > 0 } named
+            && (touchedSettings.Count + named.Length > services.Limits.NamedSettings || named.Any(static n => n.Length > 256)))
+        {
+            return (await RefuseAsync(ReasonCodes.TooLarge, "the session names too many settings, or one whose name is too long",
+                "do without, or connect anew.", understood.Display).ConfigureAwait(false), null);
+        }
+
         if (understood.Statements.Count > 1 && InTransaction
             && understood.Statements.SkipLast(1).Any(static s => s.Consequences.Any(static c => c is SqlConsequence.EndsTransaction or SqlConsequence.RollsBackToSavepoint)))
         {
@@ -190,7 +203,7 @@ internal sealed partial class Session
                 "send each statement as a query of its own.", understood.Display).ConfigureAwait(false), null);
         }
 
-        if (understood.Statements.Count > 1 && understood.Consequences.Any(DecidesWhatFollows))
+        if (understood.Statements.Count > 1 && understood.Consequences.Any(DecidesWhatFollows) && !IsReset(understood))
         {
             // The rest of the text would be carried out under other settings, or other names, than it was understood by.
             return (await RefuseAsync(ReasonCodes.NotSupported, "a statement that changes how the next ones are understood must be sent by itself",
@@ -198,6 +211,9 @@ internal sealed partial class Session
         }
 
         return null;
+
+        // A driver's own reset of a session that it gives back to its pool: nothing in it depends on what it undoes.
+        static bool IsReset(SqlUnderstanding understood) => understood.Statements.All(static s => s.IsPlainReset);
 
         static bool DecidesWhatFollows(SqlConsequence c) => c switch
         {
@@ -381,7 +397,7 @@ internal sealed partial class Session
         Hold? hold = null;
         try
         {
-            return await services.Spine.SubmitAsync(action, () =>
+            var ruling = await services.Spine.SubmitAsync(action, () =>
             {
                 hold = new Hold(this, action, InTransaction ? services.Limits.HoldTransaction : services.Limits.HoldConnection,
                     () => RederiveAsync(action, presented));
@@ -390,6 +406,8 @@ internal sealed partial class Session
                 if (cancelled == work) hold.Waiter.Leave(LeaveReason.Cancelled);
                 return hold.Waiter;
             }).ConfigureAwait(false);
+            if (ruling is Ruling.Refused { Refusal: { ReasonCode: ReasonCodes.ShuttingDown, Review: var left } }) HeldReview = left;
+            return ruling;
         }
         finally
         {
@@ -403,7 +421,12 @@ internal sealed partial class Session
     {
         try
         {
-            if (!services.MayAct()) return new Rederived.Refused(ReasonCodes.Unauthenticated, "the agent or its key was revoked");
+            switch (services.MayAct())
+            {
+                case false: return new Rederived.Refused(ReasonCodes.Unauthenticated, "the agent or its key was revoked");
+                case null: return new Rederived.Refused(ReasonCodes.JournalUnavailable, "the store can not be read, and who may act is not known");
+            }
+
             stateIsStale = true;
             await FreshenAsync().ConfigureAwait(false);
             if (stateIsStale) return new Rederived.Refused(ReasonCodes.TargetChanged, "the session's state could not be read");

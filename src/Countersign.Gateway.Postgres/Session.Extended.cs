@@ -12,9 +12,9 @@ internal sealed partial class Session
         if (!await SettleAsync(null).ConfigureAwait(false)) return;
         var (name, text) = (parse.Name.ToString(), parse.Sql.ToString());
         if (await NameIsTooLongAsync(name).ConfigureAwait(false)) return;
-        if (name.StartsWith(SessionState.ReservedPrefix, StringComparison.Ordinal) || (statements.Count >= services.Limits.NamedObjects && !statements.ContainsKey(name)))
+        if (name.StartsWith(SessionState.ReservedPrefix, StringComparison.Ordinal) || TooManyStatements(name, text))
         {
-            await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, $"prepared statement `{name}` can not be kept: the session has too many, or the name is reserved", "close some, or choose another name.", text).ConfigureAwait(false)).ConfigureAwait(false);
+            await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, $"prepared statement `{name}` can not be kept: the session has too many, or too much text in them, or the name is reserved", "close some, or choose another name.", text).ConfigureAwait(false)).ConfigureAwait(false);
             return;
         }
 
@@ -45,6 +45,7 @@ internal sealed partial class Session
         }
 
         // What can only be denied is denied now; a permit here permits nothing, the decision is at Execute (P7).
+        using var span = SpineTelemetry.StartAction();
         if (understood.Statements.Count == 1 && await DenyEarlyAsync(new Presented("execute", text, understood, null)).ConfigureAwait(false) is { } denied)
         {
             await FailBatchAsync(denied).ConfigureAwait(false);
@@ -63,6 +64,17 @@ internal sealed partial class Session
         // what a later Parse has put there.
         statements[name] = statement;
         Forward(frame, new Owed(OwedKind.Parse) { OnFailed = () => statements.TryRemove(KeyValuePair.Create(name, statement)) });
+    }
+
+    private bool TooManyStatements(string name, string text) =>
+        (statements.Count >= services.Limits.NamedObjects && !statements.ContainsKey(name))
+        || IsOver(statements.Where(s => s.Key != name), static s => s.Value.Text.Length * sizeof(char), text.Length * sizeof(char));
+
+    private bool IsOver<T>(IEnumerable<T> kept, Func<T, int> size, int more)
+    {
+        long sum = more;
+        foreach (var one in kept) sum += size(one);
+        return sum > services.Limits.NamedBytes;
     }
 
     /// <summary>
@@ -101,9 +113,9 @@ internal sealed partial class Session
             return;
         }
 
-        if (portals.Count >= services.Limits.NamedObjects && !portals.ContainsKey(portalName))
+        if ((portals.Count >= services.Limits.NamedObjects && !portals.ContainsKey(portalName)) || IsOver(portals.Values.Where(p => p.Name != portalName), static p => p.Frame.Header.TotalLength, frame.Header.TotalLength))
         {
-            await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, "the session has too many portals", "close some.", "(bind)").ConfigureAwait(false)).ConfigureAwait(false);
+            await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, "the session has too many portals, or too much bound to them", "close some, or end the transaction.", "(bind)").ConfigureAwait(false)).ConfigureAwait(false);
             return;
         }
 
@@ -112,7 +124,7 @@ internal sealed partial class Session
         if (portals.TryGetValue(portalName, out var replaced)) await DropPassageAsync(replaced).ConfigureAwait(false);
         var portal = portals[portalName] = new Portal(portalName, statement, bind, frame);
         if (statement.IsOwn) await AnswerAsync(static o => BackendWriter.WriteBindComplete(o)).ConfigureAwait(false);
-        else await WithholdAsync(frame, new Owed(OwedKind.Bind), portal).ConfigureAwait(false);
+        else await WithholdAsync(frame, new Owed(OwedKind.Bind) { Ends = portalName }, portal).ConfigureAwait(false);
     }
 
     /// <summary>What waits for its Execute is bounded like what waits behind one (P9).</summary>
@@ -190,8 +202,9 @@ internal sealed partial class Session
             }
         }
 
+        if (passage is not null) portal.Run = new PortalRun(portal.Name, passage, portal.Understood!.Effects.All(static e => e.Verb == Verb.Read));
         var consequences = passage is null || portal.Understood is null ? [] : portal.Understood.Consequences.ToArray();
-        var owed = new Owed(OwedKind.Execute) { Passage = passage, OnDone = () => Carried(portal, consequences), OnFailed = () => Follow(consequences, carriedOut: false) };
+        var owed = new Owed(OwedKind.Execute) { Passage = portal.Run?.Passage, Run = portal.Run, OnDone = () => Carried(portal, consequences), OnFailed = () => Follow(consequences, carriedOut: false) };
         if (!relay.TryExpect(owed))
         {
             if (passage is not null) await passage.CompleteAsync(OutcomeStatus.Failed, null, 0, "skipped").ConfigureAwait(false);
@@ -228,7 +241,7 @@ internal sealed partial class Session
                 return;
             }
 
-            Forward(frame, new Owed(OwedKind.Close));
+            Forward(frame, new Owed(OwedKind.Close) { Ends = name });
             return;
         }
 
@@ -306,6 +319,7 @@ internal sealed partial class Session
 
     private async Task<Ruling?> DecidePortalAsync(Portal portal)
     {
+        using var span = SpineTelemetry.StartAction();
         await FreshenAsync().ConfigureAwait(false);
         if (relay.BatchFailed) return null;
         var text = portal.Statement.Text;

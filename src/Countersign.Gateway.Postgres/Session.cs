@@ -11,7 +11,7 @@ namespace Countersign.Gateway.Postgres;
 /// <summary>What a session needs of the gateway.</summary>
 internal sealed record SessionServices(
     Spine Spine, SqlDialect Dialect, SqlClassify Classify, CatalogSource Catalog,
-    PostgresLimits Limits, PgWireLimits Wire, TimeProvider Time, Func<bool> MayAct, CancellationToken Stopping);
+    PostgresLimits Limits, PgWireLimits Wire, TimeProvider Time, Func<bool?> MayAct, CancellationToken Stopping);
 
 /// <summary>
 /// One client and its own connection to the target. The client loop understands, decides and forwards; the relay answers.
@@ -28,7 +28,6 @@ internal sealed partial class Session(
     private readonly ConcurrentDictionary<string, PreparedStatement> statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Portal> portals = new(StringComparer.Ordinal);
     private readonly HashSet<string> touchedSettings = new(StringComparer.OrdinalIgnoreCase);
-    private readonly HashSet<string> temporaryNames = new(StringComparer.Ordinal);
     private readonly List<(Frame Frame, Owed Owed, Portal? Portal)> withheld = [];
     private readonly TargetRef targetRef = new(target.Name, "postgres", target.Environment);
     private Relay relay = null!;
@@ -67,6 +66,12 @@ internal sealed partial class Session(
     private int stateEpoch;
 
     private Transport Target => upstream.Transport;
+
+    /// <summary>Once the session has ended: nothing is half told to the client.</summary>
+    public bool MayBeTold => relay is { InMiddleOfRow: false };
+
+    /// <summary>Once the session has ended: the review that it held for when the gateway stopped.</summary>
+    public ReviewId? HeldReview { get; private set; }
 
     /// <summary>Serves until either side is gone. The caller owns both transports.</summary>
     public async Task RunAsync(CancellationToken ct)
@@ -129,7 +134,15 @@ internal sealed partial class Session(
 
             // After an error everything is discarded up to Sync (documentation §54.2.3, P8).
             if ((skipping || relay.BatchFailed) && frame.Tag != FrontendTag.Sync) continue;
-            if (!services.MayAct()) throw new UnsafeSessionException("the agent or its key was revoked", ReasonCodes.Unauthenticated, "ask the operator.");
+            var mayAct = services.MayAct();
+            if (mayAct is false) throw new UnsafeSessionException("the agent or its key was revoked", ReasonCodes.Unauthenticated, "ask the operator.");
+            if (mayAct is null && frame.Tag is not FrontendTag.Sync)
+            {
+                if (frame.Tag is FrontendTag.Query or FrontendTag.FunctionCall) await RefuseQueryAsync(Refusal.StoreUnreadable).ConfigureAwait(false);
+                else await FailBatchAsync(Refusal.StoreUnreadable).ConfigureAwait(false);
+                continue;
+            }
+
             await ReapPortalsAsync().ConfigureAwait(false);
             WireFault fault;
             switch (frame.Tag)
@@ -198,6 +211,7 @@ internal sealed partial class Session(
 
     private async Task QueryAsync(string text)
     {
+        using var span = SpineTelemetry.StartAction();
         if (!await SettleAsync(null).ConfigureAwait(false)) return;
         await FreshenAsync().ConfigureAwait(false);
         if (relay.BatchFailed) return;
@@ -295,16 +309,11 @@ internal sealed partial class Session(
         {
             switch (consequence)
             {
-                case SqlConsequence.ChangesSetting { Name: var name }:
-                    touchedSettings.Add(name);
+                case SqlConsequence.ChangesSetting or SqlConsequence.ResetsSetting:
+                    if (NewSetting(consequence) is { } setting) touchedSettings.Add(setting);
                     Moved();
                     break;
-                case SqlConsequence.ResetsSetting { Name: var name }:
-                    touchedSettings.Add(name);
-                    Moved();
-                    break;
-                case SqlConsequence.CreatesTemporary { Name: var name }:
-                    temporaryNames.Add(name);
+                case SqlConsequence.CreatesTemporary:
                     Moved();
                     break;
                 case SqlConsequence.ChangesCatalog:
@@ -345,6 +354,18 @@ internal sealed partial class Session(
             namesUnknown = true;
             Moved();
         }
+    }
+
+    /// <summary>The setting that a consequence names, where the session's state does not hold it yet.</summary>
+    private string? NewSetting(SqlConsequence consequence)
+    {
+        var name = consequence switch
+        {
+            SqlConsequence.ChangesSetting s => s.Name,
+            SqlConsequence.ResetsSetting s => s.Name,
+            _ => null,
+        };
+        return name is null || SessionState.Inert.Contains(name) || SessionState.Meaningful.Contains(name, StringComparer.OrdinalIgnoreCase) || touchedSettings.Contains(name) ? null : name;
     }
 
     /// <summary>The session may no longer mean what it meant.</summary>

@@ -33,14 +33,23 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
         var names = Meaningful.Concat(touched.Where(static t => !Inert.Contains(t))).Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.Ordinal);
         return "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true)), current_user, pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding'), "
             + (preparedNames ? "(SELECT pg_catalog.json_object_agg(p.name, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(p.statement, 'UTF8')), 'hex')) FROM pg_catalog.pg_prepared_statements p)" : "NULL")
+            + ", " + Temporaries
             + string.Concat(names.Select(static n => $", '{n.Replace("'", "''", StringComparison.Ordinal)}', pg_catalog.current_setting('{n.Replace("'", "''", StringComparison.Ordinal)}', true)"));
     }
+
+    /// <summary>
+    /// The session's temporary relations, which no other connection can see, each with whether using it may do more than its
+    /// name says: a view or rule, a trigger, children that have one.
+    /// </summary>
+    private const string Temporaries =
+        "CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN NULL ELSE (SELECT pg_catalog.json_object_agg(c.relname, c.relhasrules OR c.relhastriggers OR c.relhassubclass) "
+        + "FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END";
 
     public static SessionState Read(string?[] row)
     {
         var path = JsonSerializer.Deserialize<string[]>(row[0]!) ?? throw new DesyncException("the target did not tell its search path");
         var settings = new Dictionary<string, string>(StringComparer.Ordinal);
-        for (var i = 5; i + 1 < row.Length; i += 2) settings[row[i]!] = row[i + 1] ?? "(unset)";
+        for (var i = 6; i + 1 < row.Length; i += 2) settings[row[i]!] = row[i + 1] ?? "(unset)";
 
         // The server reports these two by itself only before it is ready again, which may be long after it has begun to read
         // by them: inside a batch only a question tells (P2, P17).
@@ -49,11 +58,15 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
         return new SessionState(path, row[1] ?? throw new DesyncException("the target did not tell its role"), settings)
         {
             Prepared = row[4] is { } names ? JsonSerializer.Deserialize<Dictionary<string, string>>(names) : null,
+            Temporary = row[5] is { } temporary ? JsonSerializer.Deserialize<Dictionary<string, bool>>(temporary)! : [],
         };
     }
 
     /// <summary>Names of prepared statements and the SHA-256 of their texts, where they were asked for and there are any.</summary>
     public IReadOnlyDictionary<string, string>? Prepared { get; init; }
+
+    /// <summary>Names of the session's temporary relations, with whether using one may do more than its name says.</summary>
+    public IReadOnlyDictionary<string, bool> Temporary { get; init; } = new Dictionary<string, bool>();
 
     /// <summary>Names of what the gateway itself prepares in the session; a client's own can not begin so.</summary>
     public const string ReservedPrefix = "_countersign_";
@@ -112,6 +125,9 @@ internal sealed class Portal(string name, PreparedStatement statement, BindMessa
 
     /// <summary>The right to execute it, until the first Execute takes it.</summary>
     public Passage? Passage { get; set; }
+
+    /// <summary>Its execution, once an Execute has taken the right: further Executes go on with it.</summary>
+    public PortalRun? Run { get; set; }
 
     /// <summary>What the understanding said follows from it.</summary>
     public Sql.SqlUnderstanding? Understood { get; set; }

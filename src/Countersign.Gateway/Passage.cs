@@ -44,6 +44,7 @@ public sealed class Passage
         SpineTelemetry.Forwarded(Action, outcome);
         span?.SetTag("countersign.status", outcome.Status.ToString().ToLowerInvariant());
         span?.Dispose();
+        using var recording = SpineTelemetry.StartOutcome(span);
         if (Review is { } review)
         {
             await desk.RecordOutcomeAsync(review, Action.Id, outcome).ConfigureAwait(false);

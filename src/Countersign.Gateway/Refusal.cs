@@ -12,6 +12,9 @@ public sealed record Refusal(string ReasonCode, string Message, string Hint, Rev
     /// <summary>`reason=policy-denied review=rv_…`: the same detail in every protocol.</summary>
     public string Detail => Review is { } id ? $"reason={ReasonCode} review={id}" : $"reason={ReasonCode}";
 
+    /// <summary>Who may act can not be asked: nothing is done for anybody until it can.</summary>
+    public static Refusal StoreUnreadable => new(ReasonCodes.JournalUnavailable, "the store can not be read, and who may act is not known", "nothing ran. Retry later; the operator has to look at the journal's disk.");
+
     internal static Refusal OfDecision(Decision decision)
     {
         var policies = decision.DeterminingPolicies.ToArray();

@@ -58,6 +58,12 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
     public Decision Preview(GatewayAction action) => policy.Decide(action);
 
     /// <summary>
+    /// Whether an exception says that the store can not be read now: for what a protocol asks of it by itself (who an agent is). Then
+    /// nothing may run, and <see cref="Refusal.StoreUnreadable"/> says so.
+    /// </summary>
+    public static bool IsStoreFailure(Exception e) => e is JournalStoreException;
+
+    /// <summary>
     /// Records the refusal of something that never became an action: not understood, not supported, unsafe. The text that
     /// was refused goes to the body, never into the entry.
     /// </summary>
@@ -88,6 +94,7 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
         }
 
         SpineTelemetry.Recorded(time.GetElapsedTime(start), behind);
+        span?.Dispose(); // what is forwarded now is the next step, and no part of this one
         return new Ruling.Forward(new Passage(action, null, journal, desk, time));
     }
 
@@ -134,6 +141,7 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
         }
         finally
         {
+            span?.Dispose();
             SpineTelemetry.HoldEnded(time.GetElapsedTime(start), end switch { HoldEnd.Released => ReasonCodes.Approved, HoldEnd.Refused r => r.ReasonCode, _ => ReasonCodes.Internal });
         }
 

@@ -20,6 +20,15 @@ public static class SpineTelemetry
     private static readonly UpDownCounter<long> Held = Meter.CreateUpDownCounter<long>("countersign.held", "{connection}", "connections held now");
 
     /// <summary>
+    /// The whole of one message on its way, the parent of its steps: a protocol starts it before it understands and ends it when
+    /// the message was forwarded or refused. Null when nobody listens.
+    /// </summary>
+    public static Activity? StartAction() => Source.StartActivity("action", ActivityKind.Server);
+
+    /// <summary>Recording how it ended, beside the span that has just ended.</summary>
+    internal static Activity? StartOutcome(Activity? forward) => Source.StartActivity("outcome", ActivityKind.Internal, forward?.Context ?? default);
+
+    /// <summary>
     /// The span from release to the target's last answer. It outlives the call that starts it, so it must not become the
     /// parent of whatever its session does next.
     /// </summary>

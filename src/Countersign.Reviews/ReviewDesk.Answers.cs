@@ -25,6 +25,7 @@ public sealed partial class ReviewDesk
     /// </summary>
     public async Task<AnswerResult> AnswerAsync(ReviewId id, UserEntry user, string channel, string statement)
     {
+        using var span = ReviewTelemetry.Source.StartActivity("answer");
         try
         {
             return await TakeAnswerAsync(id, user, channel, statement).ConfigureAwait(false);

@@ -12,6 +12,7 @@ public sealed partial class ReviewDesk
     /// </summary>
     private async Task<HoldEnd?> TryReleaseAsync(Review review, long version, Waiter waiter)
     {
+        using var span = ReviewTelemetry.Source.StartActivity("release");
         if (review.HasRunOut(time.GetUtcNow(), limits.Detached)) return Down(await ExpireAsync(review, version).ConfigureAwait(false));
 
         // What runs is the waiter's own message, understood again; never what the store remembers of it (P20).

@@ -13,15 +13,31 @@ internal sealed partial class HostWork(
     public static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>Completes when the outcomes that earlier runs left open are settled.</summary>
-    public Task<int> Settled { get; private set; } = Task.FromResult(0);
+    public Task<int> Settled => settled.Task;
+
+    // The host runs what follows on a thread of its own, perhaps after whoever waits for this has come.
+    private readonly TaskCompletionSource<int> settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        Settled = Task.Run(() => outcomes.SettleAsync(start, stoppingToken), stoppingToken);
         return Task.WhenAll(
-            Guarded("the settling of old outcomes", () => Settled, stoppingToken),
+            Guarded("the settling of old outcomes", () => SettleAsync(stoppingToken), stoppingToken),
             Guarded("the watch on policies", () => policies.WatchAsync(reader, stoppingToken), stoppingToken),
             SweepAsync(stoppingToken));
+    }
+
+    private async Task SettleAsync(CancellationToken ct)
+    {
+        await Task.Yield();
+        try
+        {
+            settled.TrySetResult(await outcomes.SettleAsync(start, ct).ConfigureAwait(false));
+        }
+        catch (Exception e)
+        {
+            settled.TrySetException(e);
+            throw;
+        }
     }
 
     private async Task SweepAsync(CancellationToken ct)

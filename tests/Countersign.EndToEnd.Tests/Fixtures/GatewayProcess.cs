@@ -38,9 +38,17 @@ public sealed partial class GatewayProcess : IAsyncDisposable
 
     private readonly string folder = Directory.CreateTempSubdirectory("countersign-e2e-").FullName;
     private readonly PostgresServer server;
+    private readonly Setup setup;
     private Child? serve;
 
-    private GatewayProcess(PostgresServer server) => this.server = server;
+    private GatewayProcess(PostgresServer server, Setup setup)
+    {
+        this.server = server;
+        this.setup = setup;
+    }
+
+    /// <summary>What a test wants otherwise. <paramref name="Extra"/> is more of the file's top level.</summary>
+    public sealed record Setup(string? Policies = null, string Extra = "", Certificates? Listen = null, string TargetTls = "tls: disable", string TargetHost = "127.0.0.1", bool IgnoreFileSizeSignal = false);
 
     public int Port { get; private set; }
     public Uri Http { get; private set; } = null!;
@@ -54,18 +62,21 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     public const string ActsFor = "uwe";
 
     /// <summary>alice and bob are DBAs, carl too and in another group as well; olga owns the agent, uwe is whom it acts for, and both are DBAs.</summary>
-    public static async Task<GatewayProcess> StartAsync(PostgresServer server, string? policies = null, string hold = "")
+    public static Task<GatewayProcess> StartAsync(PostgresServer server, string? policies = null, string hold = "") => StartAsync(server, new Setup(policies, hold));
+
+    public static async Task<GatewayProcess> StartAsync(PostgresServer server, Setup setup)
     {
-        var gateway = new GatewayProcess(server);
+        var gateway = new GatewayProcess(server, setup);
         Directory.CreateDirectory(Path.Combine(gateway.folder, "policies"));
-        await File.WriteAllTextAsync(Path.Combine(gateway.folder, "policies", "main.cedar"), policies ?? Policies);
+        await File.WriteAllTextAsync(Path.Combine(gateway.folder, "policies", "main.cedar"), setup.Policies ?? Policies);
         await File.WriteAllTextAsync(Path.Combine(gateway.folder, "countersign.yaml"), $$"""
             listen:
               http: 127.0.0.1:0
               postgres: 127.0.0.1:0
+            {{(setup.Listen is { } tls ? $"  tls: {{ certificate: {{ file: {tls.CertificateFile} }}, key: {{ file: {tls.KeyFile} }} }}" : "")}}
             data: ./data
             policies: ./policies
-            {{hold}}
+            {{setup.Extra}}
             users:
               root: { groups: [admins] }
               alice: { groups: [dba] }
@@ -78,18 +89,19 @@ public sealed partial class GatewayProcess : IAsyncDisposable
               shop:
                 kind: postgres
                 environment: prod
-                host: 127.0.0.1
+                host: {{setup.TargetHost}}
                 port: {{server.Port}}
                 database: shop
                 user: gateway
                 password: { env: SHOP_PASSWORD }
-                tls: disable
+                {{setup.TargetTls}}
             classification:
               classes:
                 pii: { frameworks: [SOC2, GDPR] }
               resources:
                 shop.public.customers: [pii]
             """);
+        await gateway.WarmAsync();
         await gateway.RunAsync();
         using var root = await gateway.SignInAsync("root");
         var added = await root.PostAsJsonAsync("/api/v1/agents", new { name = Agent, owner = Owner, @for = ActsFor, groups = new[] { "agents" } });
@@ -99,10 +111,21 @@ public sealed partial class GatewayProcess : IAsyncDisposable
         return gateway;
     }
 
+    /// <summary>Compiled modules of an earlier start, where there are any: compiling takes seconds.</summary>
+    private async Task WarmAsync()
+    {
+        if (OperatingSystem.IsWindows() || !Directory.Exists(Api.ApiHost.SharedCache)) return;
+        const UnixFileMode ours = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(Path.Combine(folder, "data"), ours);
+        await Child.RunAsync("cp", "-a", Api.ApiHost.SharedCache, Path.Combine(folder, "data", "cache"));
+    }
+
     private async Task RunAsync()
     {
-        serve = Child.Start("dotnet", [Path.Combine(AppContext.BaseDirectory, "countersign.dll"), "serve", "--config", Path.Combine(folder, "countersign.yaml")],
-            [("SHOP_PASSWORD", PostgresServer.GatewayPassword)], folder);
+        string[] command = ["dotnet", Path.Combine(AppContext.BaseDirectory, "countersign.dll"), "serve", "--config", Path.Combine(folder, "countersign.yaml")];
+        // A shell that ignores SIGXFSZ and becomes the gateway: a write beyond the limit is then an error, and no signal.
+        if (setup.IgnoreFileSizeSignal) command = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh", .. command];
+        serve = Child.Start(command[0], command[1..], [("SHOP_PASSWORD", PostgresServer.GatewayPassword)], folder);
         var said = await serve.SaysAsync("ready http=", 120);
         var ready = Ready().Match(said);
         Http = new Uri(ready.Groups[1].Value);
@@ -129,7 +152,7 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     /// <summary>A human's session, by the one-time code from serve's own terminal.</summary>
     public async Task<HttpClient> SignInAsync(string user)
     {
-        var http = new HttpClient { BaseAddress = Http };
+        var http = setup.Listen is { } tls ? new HttpClient(tls.Trusting()) { BaseAddress = new Uri($"https://localhost:{Http.Port}") } : new HttpClient { BaseAddress = Http };
         var before = Codes(user).Count();
         (await http.PostAsJsonAsync("/api/v1/login/begin", new { user })).EnsureSuccessStatusCode();
         await serve!.SaysAsync($"login code for {user}:");

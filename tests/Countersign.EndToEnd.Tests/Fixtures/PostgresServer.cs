@@ -16,9 +16,12 @@ public sealed class PostgresServer : IAsyncLifetime
     private readonly string folder = Directory.CreateTempSubdirectory("countersign-pg-").FullName;
     private Child? server;
 
+    /// <summary>The server's certificate is for the name `localhost`, and for no address.</summary>
+    public Certificates Tls { get; private set; } = null!;
+
     public int Port { get; private set; }
 
-    public string AdminConnection => $"Host=127.0.0.1;Port={Port};Database=shop;Username=postgres;Password={AdminPassword};Pooling=false;Include Error Detail=true";
+    public string AdminConnection => $"Host=127.0.0.1;Port={Port};Database=shop;Username=postgres;Password={AdminPassword};Pooling=false;SSL Mode=Disable;Include Error Detail=true";
 
     private static string Bin => Directory.GetDirectories("/usr/lib/postgresql").OrderByDescending(static d => int.Parse(Path.GetFileName(d), System.Globalization.CultureInfo.InvariantCulture)).Select(static d => Path.Combine(d, "bin")).First(static d => File.Exists(Path.Combine(d, "initdb")));
 
@@ -32,6 +35,7 @@ public sealed class PostgresServer : IAsyncLifetime
     {
         var passwords = Path.Combine(folder, "pw");
         await File.WriteAllTextAsync(passwords, AdminPassword);
+        Tls = Certificates.Make(Path.Combine(folder, "tls"), addresses: false);
         if (IsRoot) await Child.RunAsync("chown", "-R", "nobody:nogroup", folder);
         await using (var init = Run(Path.Combine(Bin, "initdb"), "-D", Path.Combine(folder, "data"), "-U", "postgres", "-A", "scram-sha-256", $"--pwfile={passwords}", "-E", "UTF8", "--locale=C", "--no-sync"))
         {
@@ -47,7 +51,8 @@ public sealed class PostgresServer : IAsyncLifetime
             }
 
             server = Run(Path.Combine(Bin, "postgres"), "-D", Path.Combine(folder, "data"), "-p", Port.ToString(System.Globalization.CultureInfo.InvariantCulture),
-                "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={folder}", "-c", "fsync=off", "-c", "max_connections=200", "-c", "log_statement=all");
+                "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={folder}", "-c", "fsync=off", "-c", "max_connections=200", "-c", "log_statement=all",
+                "-c", "ssl=on", "-c", $"ssl_cert_file={Tls.CertificateFile}", "-c", $"ssl_key_file={Tls.KeyFile}");
             try
             {
                 await server.SaysAsync("ready to accept connections");
@@ -81,7 +86,21 @@ public sealed class PostgresServer : IAsyncLifetime
     }
 
     /// <summary>Everything that the server was asked to run, by its own log: what really arrived.</summary>
-    public string Log => server!.Text;
+    public string Log
+    {
+        get
+        {
+            // The log comes by a pipe, later than the answers: it is read up to a mark of our own.
+            var mark = $"the log up to {Interlocked.Increment(ref marks)}.";
+            using var admin = new NpgsqlConnection(AdminConnection);
+            admin.Open();
+            using var command = new NpgsqlCommand($"SELECT '{mark}'", admin);
+            command.ExecuteNonQuery();
+            return server!.SaysAsync(mark).GetAwaiter().GetResult();
+        }
+    }
+
+    private int marks;
 
     public async ValueTask DisposeAsync()
     {
