@@ -39,6 +39,15 @@ internal static class ConfigLimits
     /// <summary>A third of the 30 seconds after which a common driver gives up when it hears nothing (P12).</summary>
     public static readonly DurationLimit Notice = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5));
 
+    /// <summary>NIST SP 800-63B-4 for AAL2: an hour without a request.</summary>
+    public static readonly DurationLimit SessionIdle = new(TimeSpan.FromHours(1), TimeSpan.FromMinutes(1), TimeSpan.FromHours(24));
+
+    /// <summary>One working day.</summary>
+    public static readonly DurationLimit SessionLifetime = new(TimeSpan.FromHours(12), TimeSpan.FromMinutes(5), TimeSpan.FromHours(168));
+
+    /// <summary>How long who lost a group may still approve, against asking the provider at every click.</summary>
+    public static readonly DurationLimit GroupsMaxAge = new(TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(10), TimeSpan.FromHours(12));
+
     /// <summary>More than a person reads at a sitting: fatigue approves (P37).</summary>
     public static readonly NumberLimit PendingPerAgent = new(20, 1, 1000);
 

@@ -19,7 +19,8 @@ internal static class ConfigShape
             ("http", Value),
             ("postgres", Value),
             ("tls", Shape.Of(("certificate", File), ("key", File))),
-            ("insecure", Value))),
+            ("insecure", Value),
+            ("url", Value))),
         ("data", Value),
         ("policies", Value),
         ("hold", Shape.Of(("detached", Value), ("transaction", Value), ("connection", Value), ("notice", Value))),
@@ -34,7 +35,6 @@ internal static class ConfigShape
             ("denials-window", Value))),
         ("governance", Shape.Of(("security", Value), ("cooling", Value), ("authors", new Shape.Named(Value)))),
         ("groups", Names),
-        ("users", new Shape.Named(Shape.Of(("groups", Names)))),
         ("oncall", new Shape.Named(Shape.Of(
             ("members", Names),
             ("start", Value),
@@ -42,6 +42,20 @@ internal static class ConfigShape
             ("period", Value),
             ("zone", Value),
             ("overrides", new Shape.List(Shape.Of(("from", Value), ("until", Value), ("user", Value))))))),
+        ("identity", Shape.Of(
+            ("sessions", Shape.Of(("idle", Value), ("lifetime", Value))),
+            ("oidc", Shape.Of(
+                ("issuer", Value),
+                ("client-id", Value),
+                ("client-secret", Reference),
+                ("public-client", Value),
+                ("scopes", Names),
+                ("groups-claim", Value),
+                ("name-claim", Value),
+                ("subject-claim", Value),
+                ("groups", new Shape.Named(Value)),
+                ("groups-max-age", Value))))),
+        ("users", new Shape.Named(Shape.Of(("groups", Names), ("subject", Value)))),
         ("targets", new Shape.Named(Shape.Of(
             ("kind", Value),
             ("environment", Value),

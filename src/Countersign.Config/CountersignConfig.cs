@@ -22,7 +22,9 @@ public sealed record CountersignConfig
     public required HoldConfig Hold { get; init; }
     public required LimitsConfig Limits { get; init; }
 
-    /// <summary>Humans, at least one, in name order.</summary>
+    public required IdentityConfig Identity { get; init; }
+
+    /// <summary>Humans in name order; at least one, unless a provider knows who they are.</summary>
     public required IReadOnlyList<UserConfig> Users { get; init; }
 
     /// <summary>Declared groups, sorted; null where the file declares none and any group may be named.</summary>
@@ -44,6 +46,9 @@ public sealed record CountersignConfig
 public sealed record ListenConfig(IPEndPoint Http, IPEndPoint Postgres)
 {
     public TlsConfig? Tls { get; init; }
+
+    /// <summary>The address that people are given, an origin; null for the listener's own.</summary>
+    public Uri? Url { get; init; }
 
     /// <summary>True where the operator said on purpose that a listener beyond loopback may do without TLS.</summary>
     public bool Insecure { get; init; }
@@ -95,8 +100,45 @@ public sealed record GovernanceConfig
     public IReadOnlyDictionary<string, string> Authors { get; init; } = new Dictionary<string, string>();
 }
 
+/// <summary>How people sign in.</summary>
+public sealed record IdentityConfig
+{
+    /// <summary>How long a browser's session lives without a request.</summary>
+    public required TimeSpan SessionIdle { get; init; }
+
+    /// <summary>How long any session lives.</summary>
+    public required TimeSpan SessionLifetime { get; init; }
+
+    /// <summary>The identity provider; null for one-time codes alone.</summary>
+    public OidcConfig? Oidc { get; init; }
+}
+
+/// <summary>An OpenID Connect provider, complete.</summary>
+public sealed record OidcConfig
+{
+    public required string Issuer { get; init; }
+    public required string ClientId { get; init; }
+
+    /// <summary>Null for a public client.</summary>
+    public Secret? ClientSecret { get; init; }
+
+    public required IReadOnlyList<string> Scopes { get; init; }
+    public required string GroupsClaim { get; init; }
+    public required string NameClaim { get; init; }
+    public required string SubjectClaim { get; init; }
+
+    /// <summary>The provider's groups by their names here; null takes them as they are.</summary>
+    public IReadOnlyDictionary<string, string>? Groups { get; init; }
+
+    public required TimeSpan GroupsMaxAge { get; init; }
+}
+
 /// <summary>A human: name and groups (sorted, distinct).</summary>
-public sealed record UserConfig(string Name, IReadOnlyList<string> Groups);
+public sealed record UserConfig(string Name, IReadOnlyList<string> Groups)
+{
+    /// <summary>By whom the provider knows him, who then vouches for him; null where one-time codes do.</summary>
+    public string? Subject { get; init; }
+}
 
 public enum TargetKind
 {

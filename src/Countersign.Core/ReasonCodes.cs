@@ -61,6 +61,11 @@ public static class ReasonCodes
     public const string CodeInvalid = "code-invalid";
     public const string TooManyAttempts = "too-many-attempts";
     public const string CrossSite = "cross-site";
+    public const string SignInFailed = "sign-in-failed";
+    public const string NotRecognised = "not-recognised";
+    public const string UserDisabled = "user-disabled";
+    public const string GroupsStale = "groups-stale";
+    public const string ProviderUnavailable = "provider-unavailable";
 
     // working
     public const string JournalUnavailable = "journal-unavailable";

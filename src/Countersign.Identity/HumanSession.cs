@@ -47,6 +47,9 @@ public sealed record HumanSession(
 {
     /// <summary>Key in the store: the hash of the token, never the token.</summary>
     internal string Key { get; init; } = "";
+
+    /// <summary>Who vouched for him; null for a one-time code.</summary>
+    public Subject? Subject { get; init; }
 }
 
 /// <summary>What came of an attempt to sign in.</summary>

@@ -42,7 +42,9 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
     private bool Begin(string userName, SessionKind kind, string? browser, Action<UserEntry, string> show)
     {
         if (codes.Make(userName, kind, browser) is not { } code) return false;
-        if (users.Find(userName) is { } user) show(user, code);
+
+        // Whom a provider knows signs in there: a code would outlive his leaving it.
+        if (users.Find(userName) is { Subject: null } user) show(user, code);
         return true;
     }
 
@@ -62,7 +64,7 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
             : StartAsync(userName, new SessionStart(SessionKind.Web, "terminal-link", client) { Replaces = replaces });
 
     private Task<LoginResult> StartAsync(string userName, SessionStart start) =>
-        users.Find(userName) is { } user ? StartAsync(user, start) : Task.FromResult(Refused(ReasonCodes.CodeInvalid));
+        users.Find(userName) is { Subject: null } user ? StartAsync(user, start) : Task.FromResult(Refused(ReasonCodes.CodeInvalid));
 
     private static LoginResult Refused(string reason) => new(null, null, null, reason);
 
@@ -78,6 +80,10 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
             Kind = start.Kind,
             Method = start.Method,
             LastSeenAt = now,
+            Issuer = start.Subject?.Issuer,
+            Subject = start.Subject?.Value,
+            ProviderSubject = start.ProviderSubject,
+            ProviderSession = start.ProviderSession,
             Client = start.Client is null ? null : VisibleText.Of(start.Client.Length > MaxClientLength ? start.Client[..MaxClientLength] : start.Client, multiline: false),
         };
         var result = await journal.WriteAsync(new WriteSet(
@@ -118,11 +124,16 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
         var lastSeen = seen.TryGetValue(document.Key, out var later) && later > stored.LastSeenAt ? later : stored.LastSeenAt;
         var now = time.GetUtcNow();
         var user = users.Find(new OpaqueId(stored.UserId));
-        over = user is null ? SessionEnd.UserGone
+        // A session is of whom it began for: the provider's subject, where there is one, is still this user.
+        over = user is null || (SubjectOf(stored) is { } subject && user.Subject != subject) ? SessionEnd.UserGone
             : stored.ExpiresAt <= now || stored.Id.Length == 0 ? SessionEnd.Expired
             : stored.Kind == SessionKind.Web && lastSeen + limits.IdleLifetime <= now ? SessionEnd.Idle
             : null;
-        return user is null ? null : new HumanSession(stored.Id, user, stored.Kind, stored.Method, stored.CreatedAt, lastSeen, stored.ExpiresAt, stored.Client) { Key = document.Key };
+        return user is null ? null : new HumanSession(stored.Id, user, stored.Kind, stored.Method, stored.CreatedAt, lastSeen, stored.ExpiresAt, stored.Client)
+        {
+            Key = document.Key,
+            Subject = SubjectOf(stored),
+        };
     }
 
     /// <summary>The sessions of a human that are not over, newest first.</summary>
@@ -163,6 +174,24 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
 
         return all;
     }
+
+    /// <summary>
+    /// Ends what the provider signed out: one of its sessions, or all of a person. False when the store could not be written.
+    /// </summary>
+    internal async Task<bool> EndOfProviderAsync(string issuer, string? sub, string? providerSession)
+    {
+        var all = true;
+        foreach (var document in reader.List(Collection))
+        {
+            var stored = Document(document);
+            if (stored.Issuer != issuer || (sub is not null && stored.ProviderSubject != sub) || (providerSession is not null && stored.ProviderSession != providerSession)) continue;
+            all &= (await RemoveAsync(document, SessionEnd.Provider).ConfigureAwait(false)).Status != WriteStatus.Unavailable;
+        }
+
+        return all;
+    }
+
+    private static Subject? SubjectOf(SessionDocument session) => session.Subject is null ? null : new Subject(session.Issuer!, session.Subject);
 
     private async Task<WriteResult> RemoveAsync(StateDocument document, SessionEnd end)
     {
@@ -243,4 +272,13 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
 internal sealed record SessionStart(SessionKind Kind, string Method, string? Client)
 {
     public HumanSession? Replaces { get; init; }
+
+    /// <summary>By whom and as what the provider vouched for him.</summary>
+    public Subject? Subject { get; init; }
+
+    /// <summary>The provider's own name of the person (`sub`).</summary>
+    public string? ProviderSubject { get; init; }
+
+    /// <summary>The provider's own name of the session (`sid`).</summary>
+    public string? ProviderSession { get; init; }
 }

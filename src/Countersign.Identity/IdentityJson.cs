@@ -2,7 +2,15 @@ using System.Text.Json.Serialization;
 
 namespace Countersign.Identity;
 
-internal sealed record UserDocument(string Id);
+/// <summary>Whose a name is. Once given it is never given to another.</summary>
+internal sealed record UserDocument(string Id)
+{
+    /// <summary>Key of the person whom a provider knows; null for a user of the config.</summary>
+    public string? Subject { get; init; }
+}
+
+/// <summary>Somebody for whom a provider vouched, as it said last.</summary>
+internal sealed record PersonDocument(string Id, string Issuer, string Subject, string Name, IReadOnlyList<string> Groups, DateTimeOffset GroupsReadAt);
 
 internal sealed record AgentDocument(
     string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, byte[] Salt, int Iterations,
@@ -17,9 +25,14 @@ internal sealed record SessionDocument(string UserId, string UserName, DateTimeO
     public string Method { get; init; } = "terminal-code";
     public DateTimeOffset LastSeenAt { get; init; }
     public string? Client { get; init; }
+    public string? Issuer { get; init; }
+    public string? Subject { get; init; }
+    public string? ProviderSubject { get; init; }
+    public string? ProviderSession { get; init; }
 }
 
 [JsonSerializable(typeof(UserDocument))]
+[JsonSerializable(typeof(PersonDocument))]
 [JsonSerializable(typeof(AgentDocument))]
 [JsonSerializable(typeof(SessionDocument))]
 internal sealed partial class IdentityJson : JsonSerializerContext;

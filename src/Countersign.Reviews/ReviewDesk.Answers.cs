@@ -28,6 +28,7 @@ public sealed partial class ReviewDesk
         using var span = ReviewTelemetry.Source.StartActivity("answer");
         try
         {
+            await users.FreshenAsync([user.Ref.Id]).ConfigureAwait(false);
             return await TakeAnswerAsync(id, user, channel, statement).ConfigureAwait(false);
         }
         catch (JournalStoreException)
@@ -100,7 +101,8 @@ public sealed partial class ReviewDesk
     {
         // Whatever the caller believes: only humans decide, on a channel of this build, in the groups they are in now (P30, P33).
         if (user.Ref.Kind != PrincipalKind.User) return ReasonCodes.NotHuman;
-        if (users.Find(user.Ref.Id) is not { } known || !Channels.Contains(channel)) return ReasonCodes.NotEligible;
+        if (users.Find(user.Ref.Id) is null || !Channels.Contains(channel)) return ReasonCodes.NotEligible;
+        if (users.FindFresh(user.Ref.Id) is not { } known) return ReasonCodes.GroupsStale;
         if (review.Answers.Any(a => a.User == known.Ref.Id)) return ReasonCodes.AlreadyDecided;
         if (comment is { } said && said.Length > limits.CommentLength) return ReasonCodes.TooLarge;
 
@@ -130,6 +132,7 @@ public sealed partial class ReviewDesk
             : "policy allows no grant here, only this once",
         ReasonCodes.TooLarge => "the comment is too long",
         ReasonCodes.NotHuman => "only humans decide",
+        ReasonCodes.GroupsStale => "your groups could not be read again from the identity provider; sign in again",
         _ => "the answer was refused",
     }, review);
 

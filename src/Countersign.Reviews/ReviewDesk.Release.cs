@@ -27,6 +27,8 @@ public sealed partial class ReviewDesk
             return new HoldEnd.Refused(ReasonCodes.TargetChanged, "the session is no longer the one that was approved", review);
         }
 
+        // Groups as they are now, not as they were when somebody approved (P33).
+        await users.FreshenAsync(review.Answers.Select(static a => a.User)).ConfigureAwait(false);
         if (!policy.StillActs(fresh.Actors)) return Down(await DenyAsync(review, version, ReasonCodes.Unauthenticated).ConfigureAwait(false));
         var decision = policy.Decide(fresh);
         if (decision.Verdict == Verdict.Deny)
@@ -100,7 +102,7 @@ public sealed partial class ReviewDesk
         foreach (var answer in review.Answers)
         {
             if (answer.Kind != AnswerKind.Approve || !asked.Requirements.All(r => r.IsJustifiedBy(answer.Comment))) continue;
-            if (users.Find(answer.User) is not { } user || review.IsActor(user.Ref.Id)) continue;
+            if (users.FindFresh(answer.User) is not { } user || review.IsActor(user.Ref.Id)) continue;
             var speaking = standing.Of(user);
             if (policy.MayApprove(speaking, asked, answer.Channel)) valid.Add((answer, speaking));
         }

@@ -20,7 +20,7 @@ internal static class ListenReader
             RefusePlain(at["postgres"], postgres);
         }
 
-        return new ListenConfig(http, postgres) { Tls = tls, Insecure = insecure };
+        return new ListenConfig(http, postgres) { Tls = tls, Insecure = insecure, Url = IdentityReader.PublicUrl(at["url"]) };
     }
 
     private static void RefusePlain(Cursor at, IPEndPoint endPoint)

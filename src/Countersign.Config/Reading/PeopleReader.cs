@@ -18,8 +18,9 @@ internal static class PeopleReader
         return groups.Order(StringComparer.Ordinal).ToArray();
     }
 
-    public static IReadOnlyList<UserConfig> Users(Cursor at, IReadOnlyList<string>? declared)
+    public static IReadOnlyList<UserConfig> Users(Cursor at, IReadOnlyList<string>? declared, bool hasProvider)
     {
+        var subjects = new HashSet<string>(StringComparer.Ordinal);
         var names = new NameReader("user");
         var spellings = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         var users = new List<UserConfig>();
@@ -40,10 +41,14 @@ internal static class PeopleReader
                     member.Add(group);
             }
 
-            if (names.TryTake(key, name)) users.Add(new UserConfig(name, member.Order(StringComparer.Ordinal).ToArray()));
+            var subject = user["subject"].Text;
+            if (subject is not null && !hasProvider) user["subject"].Fail("names whom the provider knows, and there is none: give `identity.oidc`, or remove it");
+            else if (subject is not null && (subject.Length is 0 or > 255 || subject.Any(char.IsControl))) user["subject"].Fail("not a subject: 1 to 255 characters");
+            else if (subject is not null && !subjects.Add(subject)) user["subject"].Fail("is another user's too: one person is one user, or he would count twice");
+            if (names.TryTake(key, name)) users.Add(new UserConfig(name, member.Order(StringComparer.Ordinal).ToArray()) { Subject = subject });
         }
 
-        if (!any) at.Fail("no users: nobody could approve anything; add at least one person, such as `alice: { groups: [dba] }`");
+        if (!any && !hasProvider) at.Fail("no users: nobody could approve anything; add at least one person, such as `alice: { groups: [dba] }`");
         return users.OrderBy(static u => u.Name, StringComparer.Ordinal).ToArray();
     }
 }

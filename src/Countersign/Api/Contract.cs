@@ -22,6 +22,9 @@ internal sealed record WebSession(string User, string Csrf, DateTimeOffset Expir
     public override string ToString() => $"session of {User}";
 }
 
+/// <summary>Signed out here; <paramref name="Next"/> is where the browser goes to sign out at the identity provider too, if there is such a place.</summary>
+internal sealed record LoggedOut(string? Next);
+
 internal sealed record SessionList(IReadOnlyList<SessionView> Sessions);
 
 internal sealed record SessionView(string Id, string Kind, string Method, string? Client, bool Current, DateTimeOffset CreatedAt, DateTimeOffset LastSeenAt, DateTimeOffset ExpiresAt);
@@ -241,6 +244,7 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(Session))]
 [JsonSerializable(typeof(WebSession))]
 [JsonSerializable(typeof(SessionList))]
+[JsonSerializable(typeof(LoggedOut))]
 [JsonSerializable(typeof(Me))]
 [JsonSerializable(typeof(ReviewList))]
 [JsonSerializable(typeof(ReviewSummary))]

@@ -11,7 +11,7 @@ namespace Countersign.Api;
 /// A browser sends its cookie by itself, so whatever it changes needs the page token as well; a bearer token is sent by
 /// nobody but its holder. A request that brings both is judged by the bearer token alone.
 /// </summary>
-internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, Origins origins, WebCookies cookies)
+internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, UserDirectory users, Origins origins, WebCookies cookies)
 {
     public const string PageTokenHeader = "Countersign-Csrf";
     public const string PageTokenField = "csrf";
@@ -42,6 +42,13 @@ internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, Or
         {
             await CrossSiteAsync(http, $"what a browser changes needs the page token of its session, in `{PageTokenHeader}` or the field `{PageTokenField}`; load the page again").ConfigureAwait(false);
             return;
+        }
+
+        // Groups that are soon too old are read again here, so that what he sees and what he may do are the same (P33).
+        if (found?.User.GroupsReadAt is not null)
+        {
+            await users.FreshenAsync([found.User.Ref.Id], http.RequestAborted).ConfigureAwait(false);
+            found = Find(http, out bearer);
         }
 
         if (found is not null) http.Features.Set(found);

@@ -1,6 +1,7 @@
 using System.Net;
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Oidc;
 
 namespace Countersign.Api;
 
@@ -17,7 +18,7 @@ internal static class LoginEndpoints
         var login = api.MapGroup("/login").WithMetadata(AnswersAnybody.Instance).RequireRateLimiting(RateLimit).WithTags("login");
         login.MapPost("/begin", Begin).Produces<LoginBegun>().WithSummary("Have the terminal of `serve` show a one-time code for a user, or with `web` a link for this browser");
         login.MapPost("/complete", CompleteAsync).Produces<Session>().WithSummary("Trade the code for a session; with `web` for a cookie");
-        api.MapPost("/logout", LogoutAsync).Produces(204).WithTags("login").WithSummary("End this session");
+        api.MapPost("/logout", LogoutAsync).Produces<LoggedOut>().Produces(204).WithTags("login").WithSummary("End this session; with `provider=true` the answer says where to sign out at the identity provider");
         var me = api.MapGroup("/me").WithTags("login");
         me.MapGet("", static (HttpContext http) => Ok(SignedIn.Of(http))).Produces<Me>().WithSummary("Who I am here");
         me.MapGet("/sessions", List).Produces<SessionList>().WithSummary("My sessions");
@@ -68,12 +69,15 @@ internal static class LoginEndpoints
         _ => Problems.Result(HttpStatusCode.Unauthorized, ReasonCodes.CodeInvalid, "the code is wrong, used, too old, or another browser's; begin again"),
     };
 
-    private static async Task<IResult> LogoutAsync(HttpContext http, HumanSessions sessions, WebCookies cookies)
+    private static async Task<IResult> LogoutAsync(HttpContext http, HumanSessions sessions, WebCookies cookies, Origins origins, bool provider = false)
     {
         var me = SignedIn.Of(http);
+        var next = provider && http.RequestServices.GetService<OidcSignIn>() is { } oidc
+            ? await oidc.EndSessionAsync(me.Session, new Uri(origins.LinkBase(http), "/login").ToString(), http.RequestAborted).ConfigureAwait(false)
+            : null;
         if (!await sessions.EndAsync(me.Session, SessionEnd.SignedOut).ConfigureAwait(false)) return NotEnded();
         if (me.PageToken is not null) cookies.ClearSession(http);
-        return Results.NoContent();
+        return next is null ? Results.NoContent() : Results.Json(new LoggedOut(next.AbsoluteUri), ApiJson.Default.LoggedOut);
     }
 
     private static IResult NotEnded() => Problems.Result(HttpStatusCode.ServiceUnavailable, ReasonCodes.JournalUnavailable, "the session could not be ended, because the journal can not be written");

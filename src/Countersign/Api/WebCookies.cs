@@ -14,6 +14,12 @@ internal sealed class WebCookies(Origins origins)
     /// <summary>Names the browser that asked for a one-time code, so that the code is of use to no other.</summary>
     private const string Asking = "login";
 
+    /// <summary>
+    /// Names the browser that went to the identity provider. `Lax`, because it comes back from there; of another name than
+    /// the former, so that neither serves for the other.
+    /// </summary>
+    private const string AtProvider = "oidc";
+
     public string SessionName(HttpContext http) => Name(http, "session");
 
     /// <summary>
@@ -27,16 +33,26 @@ internal sealed class WebCookies(Origins origins)
     public void ClearSession(HttpContext http) => Clear(http, SessionName(http), SameSiteMode.Lax);
 
     /// <summary>The value that names this browser while it signs in; made when it has none.</summary>
-    public string Browser(HttpContext http, DateTimeOffset expires)
+    public string Browser(HttpContext http, DateTimeOffset expires) => Named(http, Asking, SameSiteMode.Strict, expires);
+
+    public string? BrowserOrNull(HttpContext http) => NamedOrNull(http, Asking);
+
+    public string Provider(HttpContext http, DateTimeOffset expires) => Named(http, AtProvider, SameSiteMode.Lax, expires);
+
+    public string? ProviderOrNull(HttpContext http) => NamedOrNull(http, AtProvider);
+
+    public void ClearProvider(HttpContext http) => Clear(http, Name(http, AtProvider), SameSiteMode.Lax);
+
+    public void ClearBrowser(HttpContext http) => Clear(http, Name(http, Asking), SameSiteMode.Strict);
+
+    private string Named(HttpContext http, string what, SameSiteMode sameSite, DateTimeOffset expires)
     {
-        var value = BrowserOrNull(http) ?? RandomNumberGenerator.GetHexString(64, lowercase: true);
-        Append(http, Name(http, Asking), value, SameSiteMode.Strict, expires);
+        var value = NamedOrNull(http, what) ?? RandomNumberGenerator.GetHexString(64, lowercase: true);
+        Append(http, Name(http, what), value, sameSite, expires);
         return value;
     }
 
-    public string? BrowserOrNull(HttpContext http) => Single(http, Name(http, Asking)) is { Length: 64 } value ? value : null;
-
-    public void ClearBrowser(HttpContext http) => Clear(http, Name(http, Asking), SameSiteMode.Strict);
+    private string? NamedOrNull(HttpContext http, string what) => Single(http, Name(http, what)) is { Length: 64 } value ? value : null;
 
     private string Name(HttpContext http, string what) =>
         origins.IsSecure(http) ? $"__Host-countersign-{what}" : $"countersign-{http.Connection.LocalPort}-{what}";

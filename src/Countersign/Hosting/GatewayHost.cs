@@ -6,6 +6,7 @@ using Countersign.Config;
 using Countersign.Core;
 using Countersign.Gateway;
 using Countersign.Identity;
+using Countersign.Identity.Oidc;
 using Countersign.Journal;
 using Countersign.Policy;
 using Countersign.Policy.Cedar;
@@ -96,11 +97,12 @@ internal sealed class GatewayHost : IAsyncDisposable
 
         var journal = Own(JournalAppender.Start(store, time, loggers.CreateLogger<JournalAppender>(), Version));
         var start = new LeafIndex(journal.EntryCount - 1);
-        var users = await UserDirectory.LoadAsync(
-            config.Users.ToDictionary(static u => u.Name, static u => (IReadOnlySet<string>)u.Groups.ToHashSet(StringComparer.Ordinal), StringComparer.Ordinal), store, journal).ConfigureAwait(false);
+        var users = Own(await SigningIn.DirectoryAsync(config, store, journal, time).ConfigureAwait(false));
         var agents = new AgentRegistry(store, journal, users, time, store.GetOrCreateSecret("scram-mock-salt"));
-        var logins = new LoginLimits();
+        var logins = SigningIn.Limits(config.Identity);
         var sessions = new HumanSessions(store, journal, users, time, logins);
+        var oidc = SigningIn.Oidc(config, users, sessions, time, loggers);
+        if (oidc is not null) Own(oidc);
 
         listeners = new Listeners(config.Listen);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = typeof(GatewayHost).Assembly.GetName().Name, ContentRootPath = config.DataFolder });
@@ -132,6 +134,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray()))
             .AddSingleton(new HostWork(desk, sessions, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
+        if (oidc is not null) builder.Services.AddSingleton(oidc);
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);
         PostgresListener.Add(builder.Services, config, await loadingParser.ConfigureAwait(false));
@@ -188,6 +191,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         GrantEndpoints.Map(api);
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
+        if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);
     }
 
     private static ModuleCache Cache(string folder, Action<string> notice)

@@ -45,11 +45,11 @@ internal sealed class ApiHost : IAsyncDisposable
 
     public static string NewFolder() => Directory.CreateTempSubdirectory("countersign-api-").FullName;
 
-    public static async Task<ApiHost> StartAsync(TimeProvider? time = null, string? folder = null, Func<string, string>? config = null)
+    public static async Task<ApiHost> StartAsync(TimeProvider? time = null, string? folder = null, Func<string, string>? config = null, string secret = TargetPassword)
     {
         var host = new ApiHost(folder ?? NewFolder(), folder is null);
         WriteShop(host.Folder, config);
-        var loaded = ConfigFile.Load(Path.Combine(host.Folder, "countersign.yaml"), static name => name == "SHOP_PASSWORD" ? TargetPassword : null);
+        var loaded = ConfigFile.Load(Path.Combine(host.Folder, "countersign.yaml"), name => name == "SHOP_PASSWORD" ? secret : null);
         Assert.True(loaded.TryGet(out var model), string.Join('\n', loaded.Errors));
         host.Gateway = await GatewayHost.StartAsync(new GatewayOptions
         {

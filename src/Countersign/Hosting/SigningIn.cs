@@ -1,0 +1,38 @@
+using Countersign.Config;
+using Countersign.Identity;
+using Countersign.Identity.Oidc;
+using Countersign.Journal;
+using Microsoft.Extensions.Logging;
+
+namespace Countersign.Hosting;
+
+/// <summary>Who may sign in, and how, from the config.</summary>
+internal static class SigningIn
+{
+    public static Task<UserDirectory> DirectoryAsync(CountersignConfig config, IStateReader reader, JournalAppender journal, TimeProvider time) => UserDirectory.LoadAsync(
+        config.Users.ToDictionary(static u => u.Name, static u => (IReadOnlySet<string>)u.Groups.ToHashSet(StringComparer.Ordinal), StringComparer.Ordinal), reader, journal,
+        new DirectoryOptions
+        {
+            Links = config.Identity.Oidc is { } oidc
+                ? config.Users.Where(static u => u.Subject is not null).ToDictionary(static u => u.Name, u => new Subject(oidc.Issuer, u.Subject!), StringComparer.Ordinal)
+                : [],
+            GroupsMaxAge = config.Identity.Oidc?.GroupsMaxAge ?? TimeSpan.FromMinutes(5),
+            Time = time,
+        });
+
+    public static LoginLimits Limits(IdentityConfig config) => new() { SessionLifetime = config.SessionLifetime, IdleLifetime = config.SessionIdle };
+
+    public static OidcSignIn? Oidc(CountersignConfig config, UserDirectory users, HumanSessions sessions, TimeProvider time, ILoggerFactory loggers) =>
+        config.Identity.Oidc is not { } oidc ? null : new OidcSignIn(new OidcOptions
+        {
+            Issuer = oidc.Issuer,
+            ClientId = oidc.ClientId,
+            ClientSecret = oidc.ClientSecret?.Reveal(),
+            Scopes = oidc.Scopes,
+            GroupsClaim = oidc.GroupsClaim,
+            NameClaim = oidc.NameClaim,
+            SubjectClaim = oidc.SubjectClaim,
+            GroupMap = oidc.Groups,
+            KnownGroups = config.Groups,
+        }, users, sessions, time, loggers.CreateLogger<OidcSignIn>());
+}
