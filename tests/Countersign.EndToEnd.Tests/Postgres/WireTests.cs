@@ -237,7 +237,7 @@ public sealed class WireTests(WireFixture fixture) : IClassFixture<WireFixture>,
     public async Task P12_a_cancel_that_comes_before_the_statement_is_held_is_not_lost()
     {
         await using var client = await fixture.ConnectAsync();
-        await client.Parse("", Update(125)).Flush().FlushAsync();
+        await client.Parse("", Update(129)).Flush().FlushAsync();
         await client.UntilAsync('1');
         await using (var cancel = await WireClient.DialAsync(fixture.Gateway.Port))
         {
@@ -250,11 +250,11 @@ public sealed class WireTests(WireFixture fixture) : IClassFixture<WireFixture>,
         Assert.Empty(await GatewayProcess.OpenReviewsAsync(fixture.Alice, 0));
 
         // It was for that batch: the next one is held as ever.
-        await client.Run(Update(125)).Sync().FlushAsync();
+        await client.Run(Update(129)).Sync().FlushAsync();
         await NoticeAsync(client);
         await fixture.DenyAllAsync();
         Assert.StartsWith("42501", Assert.Single((await client.UntilAsync('Z')).Errors), StringComparison.Ordinal);
-        Assert.Equal(0, fixture.Gateway.Arrived(Update(125)));
+        Assert.Equal(0, fixture.Gateway.Arrived(Update(129)));
     }
 
     [Fact]
