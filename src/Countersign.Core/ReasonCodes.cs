@@ -25,11 +25,14 @@ public static class ReasonCodes
     public const string TargetChanged = "target-changed";
     public const string TooManyPending = "too-many-pending";
 
+    public const string TooManyRequests = "too-many-requests";
+    public const string AgentSuspended = "agent-suspended";
     public const string TicketRequired = "ticket-required";
 
     // approvers
     public const string SelfApproval = "self-approval";
     public const string NotEligible = "not-eligible";
+    public const string CoolingOff = "cooling-off";
     public const string NotYetAsked = "not-yet-asked";
     public const string AlreadyDecided = "already-decided";
     public const string ReviewClosed = "review-closed";
@@ -37,6 +40,8 @@ public static class ReasonCodes
     public const string StatementMismatch = "statement-mismatch";
     public const string JustificationRequired = "justification-required";
     public const string NotHuman = "not-human";
+
+    public const string GlassBroken = "glass-broken";
 
     // grants
     public const string Granted = "granted";

@@ -8,7 +8,7 @@ namespace Countersign.Gateway;
 /// The way that every action of every protocol travels: decide → record → (hold → release) → forward → outcome. A protocol
 /// identifies and understands, calls <see cref="SubmitAsync"/>, and does what the ruling says. Thread-safe.
 /// </summary>
-public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppender journal, TimeProvider time)
+public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, AgentBrake brake, JournalAppender journal, TimeProvider time)
 {
     /// <summary>
     /// Decides an action and, where policy asks for it, holds until humans have. Completes with the right to forward, or
@@ -18,6 +18,7 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
     /// <param name="makeWaiter">Called only when it must be held.</param>
     public async ValueTask<Ruling> SubmitAsync(GatewayAction action, Func<Waiter> makeWaiter)
     {
+        if (await BrakeAsync(action).ConfigureAwait(false) is { } braked) return new Ruling.Refused(braked);
         bool acts;
         try
         {
@@ -77,6 +78,23 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
             : Refusal.OfJournal(result.ReasonCode);
     }
 
+    /// <summary>The refusal of an agent that asks too much, or is suspended; null: it may go on.</summary>
+    private async ValueTask<Refusal?> BrakeAsync(GatewayAction action)
+    {
+        var agent = action.Actors.Agent;
+        var refusal = !brake.TryTake(agent.Id)
+            ? new Refusal(ReasonCodes.TooManyRequests, $"agent `{agent.Name}` has asked for more than it may in a minute", "nothing ran. Wait some seconds, and ask for less at a time.")
+            : brake.Find(agent.Id) is { } suspension
+                ? new Refusal(ReasonCodes.AgentSuspended, suspension.By is { } by ? $"agent `{agent.Name}` is suspended by `{by}`" : $"agent `{agent.Name}` is suspended: it was denied {suspension.Denials} times in a short while", "nothing runs until a human lifts it (`countersign agent resume`). Stop, and tell your operator.")
+                : null;
+        if (refusal is null) return null;
+        if (brake.ToldLately(agent.Id, refusal.ReasonCode) is not { } unsaid) return refusal;
+        var result = await RecordRefusedAsync(new EntryDraft("refused",
+            CanonicalJson.Object(("agent", agent.Id.Value), ("target", action.Target.Name), ("reason", refusal.ReasonCode), ("unsaid", unsaid == 0 ? null : (CanonicalJson)unsaid)),
+            CanonicalJson.Object(("agent", agent.Name), ("message", refusal.Message), ("text", action.Payload.DisplayText)))).ConfigureAwait(false);
+        return result.Status == WriteStatus.Committed ? refusal : Refusal.OfJournal(result.ReasonCode);
+    }
+
     private async ValueTask<Ruling> PermitAsync(GatewayAction action, Decision decision)
     {
         var start = time.GetTimestamp();
@@ -114,6 +132,7 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
     {
         var result = await RecordRefusedAsync(ActionEntry.Of(action, decision)).ConfigureAwait(false);
         await desk.DeniedAsync(action, decision.ReasonCode).ConfigureAwait(false);
+        if (decision.ReasonCode is ReasonCodes.PolicyDenied or ReasonCodes.NoMatchingPermit) await brake.DeniedAsync(action.Actors.Agent).ConfigureAwait(false);
         return new Ruling.Refused(result.Status == WriteStatus.Committed ? Refusal.OfDecision(decision) : Refusal.OfJournal(result.ReasonCode));
     }
 
@@ -145,6 +164,7 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, JournalAppend
             SpineTelemetry.HoldEnded(time.GetElapsedTime(start), end switch { HoldEnd.Released => ReasonCodes.Approved, HoldEnd.Refused r => r.ReasonCode, _ => ReasonCodes.Internal });
         }
 
+        if (end is HoldEnd.Refused { ReasonCode: ReasonCodes.ReviewDenied }) await brake.DeniedAsync(waiter.Action.Actors.Agent).ConfigureAwait(false);
         switch (end)
         {
             case HoldEnd.Released released:

@@ -7,7 +7,14 @@ using Countersign.Journal;
 namespace Countersign.Identity;
 
 /// <summary>An agent as the registry knows it. Owner and user are names of the directory, resolved when it connects.</summary>
-public sealed record AgentEntry(OpaqueId Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
+public sealed record AgentEntry(OpaqueId Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt)
+{
+    /// <summary>Who owned it before, and until when: they can not approve what it does for a while (I11).</summary>
+    public IReadOnlyList<FormerOwner> FormerOwners { get; init; } = [];
+}
+
+/// <summary>Who owned an agent, by his opaque id, and when that ended.</summary>
+public sealed record FormerOwner(string Id, DateTimeOffset Until);
 
 public enum AgentChangeStatus
 {
@@ -126,6 +133,22 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
             : (new AgentChange(AgentChangeStatus.Done, null, Entry(document)), document, null);
     });
 
+    /// <summary>
+    /// Gives an agent another owner. What it has open acts for the old one and is over: who answers for an action is who
+    /// answered for it when it was asked.
+    /// </summary>
+    public Task<AgentChange> SetOwnerAsync(string name, string owner, PrincipalRef author) => ChangeAsync("agent-owner-changed", name, author, document =>
+    {
+        if (document.RevokedAt is not null) return (new AgentChange(AgentChangeStatus.UnknownAgent, $"agent `{document.Name}` is revoked"), document, null);
+        if (users.Find(owner) is null) return (new AgentChange(AgentChangeStatus.UnknownOwner, $"owner `{VisibleText.Of(owner, multiline: false)}` is not a user"), document, null);
+        if (document.Owner == owner) return (new AgentChange(AgentChangeStatus.Done, null, Entry(document)), document, null);
+        FormerOwner[] former = users.Find(document.Owner) is { } before ? [new FormerOwner(before.Ref.Id.Value, time.GetUtcNow())] : [];
+        return (null, document with { Owner = owner, FormerOwners = [.. (document.FormerOwners ?? []).TakeLast(MaxFormerOwners - 1), .. former] }, null);
+    });
+
+    /// <summary>Former owners that are remembered: more than change in a year.</summary>
+    private const int MaxFormerOwners = 64;
+
     /// <summary>Whether an agent may still act with the chain that it connected with: not revoked, same owner, same user.</summary>
     public bool StillActs(ActorChain actors) =>
         Find(actors.Agent.Name) is { } agent && agent.Id == actors.Agent.Id
@@ -166,5 +189,5 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
 
     private static AgentEntry Read(StateDocument document) => Entry(JsonSerializer.Deserialize(document.Value, IdentityJson.Default.AgentDocument)!);
 
-    private static AgentEntry Entry(AgentDocument d) => new(new OpaqueId(d.Id), d.Name, d.Owner, d.For, d.Groups, d.Keys, d.CreatedAt, d.RevokedAt);
+    private static AgentEntry Entry(AgentDocument d) => new(new OpaqueId(d.Id), d.Name, d.Owner, d.For, d.Groups, d.Keys, d.CreatedAt, d.RevokedAt) { FormerOwners = d.FormerOwners ?? [] };
 }

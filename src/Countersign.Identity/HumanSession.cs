@@ -66,10 +66,14 @@ public sealed record LoginResult(string? Token, UserEntry? User, DateTimeOffset?
 /// <param name="Sessions">Where the session is kept.</param>
 public sealed record SignedIn(UserEntry User, HumanSession Session, string Channel, string? PageToken, HumanSessions Sessions)
 {
-    /// <summary>Members may change agents and read the journal. Policies and reviews need no membership of their own.</summary>
-    public const string Admins = "admins";
+    /// <summary>
+    /// Asks policy, each time, whether this human may administer this gateway in some respect (`countersign:agents`, …).
+    /// Nothing, unless the door binds it (I11).
+    /// </summary>
+    public Func<string, bool> MayAdminister { get; init; } = static _ => false;
 
-    public bool IsAdmin => User.Groups.Contains(Admins);
+    /// <summary>Whether he sees everybody's reviews and agents, and may change agents: `countersign:agents`.</summary>
+    public bool IsAdmin => MayAdminister("countersign:agents");
 
     /// <summary>Fires when the session ends in whatever way. A stream stops then.</summary>
     public CancellationToken Ends => Sessions.EndsOf(Session);

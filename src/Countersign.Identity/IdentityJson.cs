@@ -14,7 +14,10 @@ internal sealed record PersonDocument(string Id, string Issuer, string Subject, 
 
 internal sealed record AgentDocument(
     string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, byte[] Salt, int Iterations,
-    IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
+    IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt)
+{
+    public IReadOnlyList<FormerOwner>? FormerOwners { get; init; }
+}
 
 internal sealed record SessionDocument(string UserId, string UserName, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt)
 {

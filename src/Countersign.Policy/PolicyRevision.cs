@@ -29,7 +29,7 @@ public sealed class PolicyRevision
     /// <summary>Its id: content hash, and git commit where there is one.</summary>
     public Revision Id { get; }
 
-    /// <summary>Its policies in the order of files and places, the shipped approve policy last where it holds.</summary>
+    /// <summary>Its policies in the order of files and places, the shipped ones last where they hold.</summary>
     public IReadOnlyList<LoadedPolicy> Policies { get; }
 
     /// <summary>Answers found in and missing from the decision cache so far, and kept now.</summary>
@@ -56,12 +56,10 @@ public sealed class PolicyRevision
         var id = new Revision(snapshot.ContentHash(cedar.Version), snapshot.GitCommit);
         if (diagnostics.Count > 0) return new PolicyLoad(null, id, diagnostics);
 
-        if (!policies.Any(p => p is { IsForbid: false, NamesApprove: true }))
-        {
-            policies = [.. policies, .. cedar.ShippedApprove];
-            if (policies.GroupBy(p => p.Id, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
-                return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Id, $"the id `{twice.Key}` is the shipped approve policy's", "give the policy another id", twice.First().Source)]);
-        }
+        var own = policies;
+        policies = [.. policies, .. cedar.ShippedPolicies.Where(s => !own.Any(p => !p.IsForbid && ((s.NamesApprove && p.NamesApprove) || (s.NamesGateway && p.NamesGateway))))];
+        if (policies.GroupBy(p => p.Id, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
+            return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Id, $"the id `{twice.Key}` is a shipped policy's", "give the policy another id", twice.First().Source)]);
         var revision = new PolicyRevision(cedar, id, policies, options);
         if (revision.official.Warm() is not { } failure) return new PolicyLoad(revision, id, []);
         revision.Drain();
@@ -90,7 +88,15 @@ public sealed class PolicyRevision
         if (request.User.Kind != PrincipalKind.User) return (new ApproveAnswer(false, ReasonCodes.NotHuman, Id, [], []), false);
         if (request.Review.Actors.Humans.Any(h => h.Id == request.User.Id || string.Equals(h.Name, request.User.Name, StringComparison.OrdinalIgnoreCase)))
             return (new ApproveAnswer(false, ReasonCodes.SelfApproval, Id, [], []), false);
-        var (answer, permitted) = await official.ApproveAsync(request, cancellation);
+        return Finish(await official.ApproveAsync(request, cancellation));
+    }
+
+    internal async ValueTask<(ApproveAnswer Answer, bool IsDrained)> CanAdministerAsync(AdministerRequest request, CancellationToken cancellation) =>
+        request.User.Kind == PrincipalKind.User ? Finish(await official.AdministerAsync(request, cancellation)) : (new ApproveAnswer(false, ReasonCodes.NotHuman, Id, [], []), false);
+
+    (ApproveAnswer Answer, bool IsDrained) Finish((PolicyAnswer Answer, bool Permitted) asked)
+    {
+        var (answer, permitted) = asked;
         var drained = answer.ReasonCode == CedarEvaluator.Drained;
         return (new ApproveAnswer(permitted, drained ? ReasonCodes.PolicyUnavailable : answer.ReasonCode, Id, answer.Policies, answer.Errors), drained);
     }

@@ -88,13 +88,24 @@ public sealed class PolicyStore : IDisposable
         }
     }
 
-    /// <summary>Whether a human may decide on a review, now and here. Being able to is not enough: a slot must be open for one of his groups (Reviews sees to that).</summary>
+    /// <summary>Whether a human may decide on a review, or break its glass, now and here. Being able to is not enough: a slot must be open for one of his groups (Reviews sees to that).</summary>
     public async ValueTask<ApproveAnswer> CanApproveAsync(ApproveRequest request, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(request);
         for (var attempt = 1; ; attempt++)
         {
             var (answer, drained) = await current.CanApproveAsync(request, cancellation);
+            if (!drained || attempt == Attempts) return answer;
+        }
+    }
+
+    /// <summary>Whether a human may administer this gateway, in this respect, now and here.</summary>
+    public async ValueTask<ApproveAnswer> CanAdministerAsync(AdministerRequest request, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        for (var attempt = 1; ; attempt++)
+        {
+            var (answer, drained) = await current.CanAdministerAsync(request, cancellation);
             if (!drained || attempt == Attempts) return answer;
         }
     }

@@ -33,7 +33,7 @@ public static class ApprovalStatement
             ("v", "countersign/statement/1"),
             ("review", review.Id.Value),
             ("digest", review.Digest),
-            ("decision", kind.ToString().ToLowerInvariant()),
+            ("decision", kind.Word()),
             ("approver", approver.Ref.Id.Value),
             ("channel", channel),
             ("comment", comment ?? (CanonicalJson?)null),
@@ -67,14 +67,10 @@ public static class ApprovalStatement
         {
             using var document = JsonDocument.Parse(statement, new JsonDocumentOptions { MaxDepth = 8 });
             var root = document.RootElement;
-            switch (root.GetProperty("decision").GetString())
-            {
-                case "approve": kind = AnswerKind.Approve; break;
-                case "deny": kind = AnswerKind.Deny; break;
-                default: return false;
-            }
+            if (AnswerKinds.Parse(root.GetProperty("decision").GetString()) is not { } said) return false;
+            kind = said;
 
-            if (root.TryGetProperty("comment", out var said)) comment = said.GetString();
+            if (root.TryGetProperty("comment", out var remark)) comment = remark.GetString();
             if (root.TryGetProperty("grant", out var wish)) grant = GrantWish.Read(wish);
             if (root.GetProperty("nonce").GetString() is not { Length: 2 * NonceBytes } nonce || nonce.AsSpan().ContainsAnyExcept("0123456789abcdef")) return false;
             if (!DateTimeOffset.TryParseExact(root.GetProperty("expires").GetString(), "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var expires)) return false;

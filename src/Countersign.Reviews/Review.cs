@@ -27,6 +27,29 @@ public enum AnswerKind
 {
     Approve,
     Deny,
+
+    /// <summary>Release it now, without those whom it waits for: Cedar lets him, loudly.</summary>
+    BreakGlass,
+}
+
+/// <summary>Answers as statements and entries spell them.</summary>
+public static class AnswerKinds
+{
+    public static string Word(this AnswerKind kind) => kind switch
+    {
+        AnswerKind.Approve => "approve",
+        AnswerKind.Deny => "deny",
+        AnswerKind.BreakGlass => "break-glass",
+        _ => throw new ArgumentOutOfRangeException(nameof(kind)),
+    };
+
+    public static AnswerKind? Parse(string? word) => word switch
+    {
+        "approve" => AnswerKind.Approve,
+        "deny" => AnswerKind.Deny,
+        "break-glass" => AnswerKind.BreakGlass,
+        _ => null,
+    };
 }
 
 /// <summary>One human's answer, over the statement whose hash it carries.</summary>
@@ -113,6 +136,9 @@ public sealed record Review
 
     /// <summary>The action that the clearance was consumed by: that of one waiter. Null unless released.</summary>
     public ActionId? ReleasedAction { get; init; }
+
+    /// <summary>Who broke its glass: it is released without those whom it waited for. Null: nobody.</summary>
+    public OpaqueId? GlassBrokenBy { get; init; }
 
     /// <summary>The grant that this is a use of; null where people were asked.</summary>
     public GrantId? Grant { get; init; }

@@ -69,6 +69,11 @@ public sealed partial class ReviewDesk
                 next = Close(next, ReviewState.Denied, ReasonCodes.ReviewDenied, user.Ref.Name);
                 entries.Add(ReviewEntries.Simple("review-denied", next, ReasonCodes.ReviewDenied, user.Ref.Id));
             }
+            else if (kind == AnswerKind.BreakGlass)
+            {
+                next = next with { State = ReviewState.Approved, GlassBrokenBy = answer.User };
+                entries.Add(ReviewEntries.Simple("glass-broken", next, ReasonCodes.GlassBroken, answer.User));
+            }
             else if (next.State == ReviewState.Pending)
             {
                 var stage = Tally(next, next.Requirements, now).Progress.Stage;
@@ -83,11 +88,21 @@ public sealed partial class ReviewDesk
                 }
             }
 
-            var result = await WriteAsync(next, ReviewStore.Open, version, [.. entries]).ConfigureAwait(false);
+            StateChange[] more = [];
+            if (kind == AnswerKind.BreakGlass)
+            {
+                var aftermath = Aftermath.Of(next, user.Ref, comment!, now);
+                entries.Add(ReviewEntries.AftermathOpened(aftermath));
+                more = [new StateChange.Put(Aftermaths, review.Id.Value, reader.Get(Aftermaths, review.Id.Value)?.Version ?? 0, null, aftermath.ToBytes())];
+            }
+
+            var result = await WriteAsync(next, ReviewStore.Open, version, [.. entries], more).ConfigureAwait(false);
             switch (result.Status)
             {
                 case WriteStatus.Committed:
-                    return kind == AnswerKind.Deny
+                    return kind == AnswerKind.BreakGlass
+                        ? new AnswerResult(ReasonCodes.GlassBroken, WaiterCount(next.Id) > 0 ? "the glass is broken: it is decided afresh and runs now; somebody else will look at it" : "the glass is broken: it runs when the agent presents the same action again; somebody else will look at it", next)
+                        : kind == AnswerKind.Deny
                         ? new AnswerResult(ReasonCodes.ReviewDenied, "denied; it will not run", next)
                         : new AnswerResult(ReasonCodes.Approved, Told(next), next);
                 case WriteStatus.Unavailable:
@@ -103,14 +118,22 @@ public sealed partial class ReviewDesk
         if (user.Ref.Kind != PrincipalKind.User) return ReasonCodes.NotHuman;
         if (users.Find(user.Ref.Id) is null || !Channels.Contains(channel)) return ReasonCodes.NotEligible;
         if (users.FindFresh(user.Ref.Id) is not { } known) return ReasonCodes.GroupsStale;
-        if (review.Answers.Any(a => a.User == known.Ref.Id)) return ReasonCodes.AlreadyDecided;
+        if (review.Answers.Any(a => a.User == known.Ref.Id && (kind != AnswerKind.BreakGlass || a.Kind != AnswerKind.Approve))) return ReasonCodes.AlreadyDecided;
         if (comment is { } said && said.Length > limits.CommentLength) return ReasonCodes.TooLarge;
 
         // A human of the actor chain may always say no to what is done in his name; never yes (I4).
-        if (kind == AnswerKind.Deny && grant is not null) return ReasonCodes.GrantNotAllowed;
+        if (kind != AnswerKind.Approve && grant is not null) return ReasonCodes.GrantNotAllowed;
         if (review.IsActor(known.Ref.Id)) return kind == AnswerKind.Deny ? null : ReasonCodes.SelfApproval;
+        if (kind != AnswerKind.Deny && policy.IsCooling(known.Ref.Id, review)) return ReasonCodes.CoolingOff;
+        if (kind == AnswerKind.BreakGlass)
+        {
+            // In his own right: nobody lends somebody else the hammer.
+            if (!policy.MayBreakGlass(Voices(review).Alone(known), review, channel)) return ReasonCodes.NotEligible;
+            return string.IsNullOrWhiteSpace(comment) ? ReasonCodes.JustificationRequired : null;
+        }
+
         var age = now - review.CreatedAt;
-        var speaking = standings.For(review).Of(known);
+        var speaking = Voices(review).Of(known);
         if (!review.Requirements.Any(r => r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotEligible;
         if (!policy.MayApprove(speaking, review, channel)) return ReasonCodes.NotEligible;
         if (kind == AnswerKind.Deny) return null; // a no is heard in every stage
@@ -125,6 +148,7 @@ public sealed partial class ReviewDesk
         ReasonCodes.AlreadyDecided => $"`{user.Ref.Name}` has answered already; one human counts once",
         ReasonCodes.NotEligible => $"`{user.Ref.Name}` may not approve this; it needs {Describe(review.Requirements)}",
         ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",
+        ReasonCodes.CoolingOff => $"`{user.Ref.Name}` changed a policy that asks for this, or owned agent `{review.Agent.Name}`, not long ago; somebody else has to approve it",
         ReasonCodes.NotYetAsked => $"`{user.Ref.Name}` is asked in a later stage; it needs {Describe(review.Requirements)}",
         ReasonCodes.JustificationRequired => Justification(review),
         ReasonCodes.GrantNotAllowed => RequirementAlgebra.GrantOf(review.Requirements) is { } terms

@@ -50,7 +50,8 @@ public sealed partial class ReviewDesk
         }
 
         var (counting, progress) = Tally(review, decision.Requirements, now);
-        if (!progress.IsMet)
+        var broken = GlassStands(review);
+        if (!progress.IsMet && broken is null)
         {
             return Down(await ReopenAsync(review, decision, counting, version, "review-reopened", ReasonCodes.ReviewRequired, now).ConfigureAwait(false));
         }
@@ -63,8 +64,11 @@ public sealed partial class ReviewDesk
             Revision = decision.Revision,
             Policies = decision.DeterminingPolicies.ToArray(),
             ReleasedAction = waiter.Action.Id,
+
+            // Approved by those whom it asked for: then the hammer was not needed, and did not count.
+            GlassBrokenBy = progress.IsMet ? null : broken,
         };
-        var grant = GrantOf(released, fresh, counting, decision, now);
+        var grant = !progress.IsMet ? null : GrantOf(released, fresh, counting, decision, now);
         var result = await WriteAsync(released, ReviewStore.Open, version,
             grant is null ? [ReviewEntries.Released(released, digest, counting)] : [ReviewEntries.Released(released, digest, counting), ReviewEntries.GrantOpened(grant)],
             grant is null ? [] : [new StateChange.Put(OpenGrants, grant.Id.Value, 0, null, grant.ToBytes())]).ConfigureAwait(false);
@@ -97,13 +101,13 @@ public sealed partial class ReviewDesk
     private (Answer[] Counting, Progress Progress) Tally(Review review, IReadOnlyList<Requirement> requirements, DateTimeOffset now)
     {
         var asked = requirements.Count > 0 ? review with { Requirements = requirements } : review;
-        var standing = standings.For(review);
+        var heard = Voices(review);
         var valid = new List<(Answer Answer, UserEntry User)>();
         foreach (var answer in review.Answers)
         {
             if (answer.Kind != AnswerKind.Approve || !asked.Requirements.All(r => r.IsJustifiedBy(answer.Comment))) continue;
-            if (users.FindFresh(answer.User) is not { } user || review.IsActor(user.Ref.Id)) continue;
-            var speaking = standing.Of(user);
+            if (users.FindFresh(answer.User) is not { } user || IsBarred(user.Ref.Id, review)) continue;
+            var speaking = heard.Of(user);
             if (policy.MayApprove(speaking, asked, answer.Channel)) valid.Add((answer, speaking));
         }
 
@@ -124,6 +128,7 @@ public sealed partial class ReviewDesk
         var next = review with
         {
             State = ReviewState.Pending,
+            GlassBrokenBy = null,
             Answers = kept,
             SpentStatements = [.. review.SpentStatements, .. voided.Select(static a => a.StatementSha256)],
             Requirements = requirements,

@@ -18,12 +18,21 @@ public sealed record PolicyQuestions(
     /// action, and again at release (I5, P22). May throw <see cref="JournalStoreException"/>: then nothing runs.
     /// </summary>
     public Func<ActorChain, bool> StillActs { get; init; } = static _ => true;
+
+    /// <summary>
+    /// Whether this human stands too close to the rule that asks, or to the agent as it was: he changed a policy that
+    /// matched, or owned the agent, not long ago (I11).
+    /// </summary>
+    public Func<OpaqueId, Review, bool> IsCooling { get; init; } = static (_, _) => false;
+
+    /// <summary>Whether policy lets this human release this review at once, whoever it waits for. Nobody, unless bound.</summary>
+    public Func<UserEntry, Review, string, bool> MayBreakGlass { get; init; } = static (_, _, _) => false;
 }
 
 /// <summary>What became of a human's answer.</summary>
 public sealed record AnswerResult(string ReasonCode, string Message, Review? Review)
 {
-    public bool Accepted => ReasonCode is ReasonCodes.Approved or ReasonCodes.ReviewDenied;
+    public bool Accepted => ReasonCode is ReasonCodes.Approved or ReasonCodes.ReviewDenied or ReasonCodes.GlassBroken;
 }
 
 /// <summary>One requirement of a review as it stands.</summary>
@@ -40,7 +49,7 @@ public sealed record Asked(Requirement Requirement, int Open, bool Now, IReadOnl
 /// </summary>
 public sealed partial class ReviewDesk(
     IStateReader reader, JournalAppender journal, UserDirectory users, PolicyQuestions policy,
-    Standings standings, TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
+    Voices voices, TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
 {
     /// <summary>Channels that this build can take an answer on; eligibility is asked for each.</summary>
     public static readonly IReadOnlyList<string> Channels = ["cli", "api", "console"];
@@ -362,37 +371,43 @@ public sealed partial class ReviewDesk(
     private bool CanEverBeMet(Review review)
     {
         var age = review.ExpiresAt - review.CreatedAt - TimeSpan.FromTicks(1);
-        var standing = standings.For(review);
-        var people = users.All.Where(u => !review.IsActor(u.Ref.Id)).ToArray();
-        return Suffice(people.Where(u => !standing.IsAway(u.Ref.Id)).Select(standing.Of)) || Suffice(people.Select(standing.Alone));
+        var heard = Voices(review);
+        var people = users.All.Where(u => !IsBarred(u.Ref.Id, review)).ToArray();
+        return Suffice(people.Where(u => !heard.IsAway(u.Ref.Id)).Select(heard.Of)) || Suffice(people.Select(heard.Alone));
 
         bool Suffice(IEnumerable<UserEntry> speaking) => RequirementAlgebra.IsMet(
             review.Requirements, speaking.Where(u => MayApprove(u, review)).Select(static u => KeyValuePair.Create(u.Ref.Id, u.Groups)).ToArray(), age);
     }
 
-    private bool MayApprove(UserEntry speaking, Review review) => Channels.Any(c => policy.MayApprove(speaking, review, c));
+    private bool MayApprove(UserEntry speaking, Review review) => !IsBarred(speaking.Ref.Id, review) && Channels.Any(c => policy.MayApprove(speaking, review, c));
+
+    /// <summary>Whether this human can not say yes, whatever policy says: he is behind the action (I4), or stands too close to it (I11).</summary>
+    private bool IsBarred(OpaqueId user, Review review) => review.IsActor(user) || policy.IsCooling(user, review);
+
+    /// <summary>The voices about this review now; who may not say yes himself lends nobody his.</summary>
+    private Speaking Voices(Review review) => voices.For(review, id => IsBarred(id, review));
 
     /// <summary>Everybody who may say yes to this review as things stand now, in whatever stage.</summary>
     public IReadOnlyList<UserEntry> Eligible(Review review)
     {
-        var standing = standings.For(review);
-        return users.All.Where(u => !review.IsActor(u.Ref.Id) && MayApprove(standing.Of(u), review)).OrderBy(static u => u.Ref.Name, StringComparer.Ordinal).ToArray();
+        var heard = Voices(review);
+        return users.All.Where(u => MayApprove(heard.Of(u), review)).OrderBy(static u => u.Ref.Name, StringComparer.Ordinal).ToArray();
     }
 
     /// <summary>What this review waits for, requirement by requirement, and who could give it.</summary>
     public IReadOnlyList<Asked> Asking(Review review)
     {
         var now = time.GetUtcNow();
-        var standing = standings.For(review);
+        var heard = Voices(review);
         var progress = Tally(review, review.Requirements, now).Progress;
         var eligible = Eligible(review).Where(u => review.Answers.All(a => a.User != u.Ref.Id)).ToArray();
         return review.Requirements.Select((r, i) => new Asked(r, progress.Open[i], review.IsOpen && progress.Stage == r.Stage && progress.Open[i] > 0,
-            eligible.Where(u => r.GroupsAt(now - review.CreatedAt).Any(standing.Of(u).Groups.Contains)).Select(u => Name(u, r)).ToArray())).ToArray();
+            eligible.Where(u => r.GroupsAt(now - review.CreatedAt).Any(heard.Of(u).Groups.Contains)).Select(u => Name(u, r)).ToArray())).ToArray();
 
         string Name(UserEntry user, Requirement r)
         {
-            if (r.GroupsAt(now - review.CreatedAt).Any(standing.Alone(user).Groups.Contains)) return user.Ref.Name;
-            return $"{user.Ref.Name} (for {string.Join(", ", standing.For(user).Select(static a => a.Name))})";
+            if (r.GroupsAt(now - review.CreatedAt).Any(heard.Alone(user).Groups.Contains)) return user.Ref.Name;
+            return $"{user.Ref.Name} (for {string.Join(", ", heard.For(user).Select(static a => a.Name))})";
         }
     }
 

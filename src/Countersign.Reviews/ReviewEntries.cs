@@ -23,7 +23,7 @@ public static class ReviewEntries
     internal static EntryDraft StageOpened(Review r, int stage) => new("stage-opened", Fields(r, ("stage", stage)), null);
 
     internal static EntryDraft Answered(Review r, Answer answer, string statement) => new("answer",
-        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.ToString().ToLowerInvariant()), ("grant", answer.Grant is null ? null : (CanonicalJson)true), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
+        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.Word()), ("grant", answer.Grant is null ? null : (CanonicalJson)true), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
         CanonicalJson.Object(("statement", statement), ("name", answer.Name)));
 
     internal static EntryDraft AnswerRefused(Review r, OpaqueId user, string channel, string reason) => new("answer-refused",
@@ -37,6 +37,7 @@ public static class ReviewEntries
         Fields(r,
             ("released", r.ReleasedAction?.Value),
             ("presentedDigest", recomputed.ToString()),
+            ("glassBrokenBy", r.GlassBrokenBy is { } by ? (CanonicalJson)by.Value : null),
             ("approvers", CanonicalJson.Strings(counted.Select(static a => a.User.Value)))), null);
 
     /// <summary>Opened with the release that it was given for; the wish itself is in the statements of the answers.</summary>
@@ -72,6 +73,14 @@ public static class ReviewEntries
 
         return members;
     }
+
+    internal static EntryDraft AftermathOpened(Aftermath a) => new("aftermath-opened",
+        CanonicalJson.Object(("review", a.Review.Value), ("agent", a.Agent.Id.Value), ("owner", a.Owner.Id.Value), ("user", a.BrokenBy.Id.Value)),
+        CanonicalJson.Object(("name", a.BrokenBy.Name), ("comment", a.Comment)));
+
+    internal static EntryDraft AftermathClosed(Aftermath a) => new("aftermath-closed",
+        CanonicalJson.Object(("review", a.Review.Value), ("agent", a.Agent.Id.Value), ("brokenBy", a.BrokenBy.Id.Value), ("user", a.ClosedBy!.Id.Value), ("justified", a.Justified == true)),
+        CanonicalJson.Object(("name", a.ClosedBy.Name), ("finding", a.Finding)));
 
     internal static EntryDraft Outcome(Review r, Outcome outcome) => OutcomeOf(r.ReleasedAction ?? r.Action, r.Id, r.Agent.Id, r.Target, outcome);
 

@@ -24,7 +24,6 @@ public sealed class ExplainTests(World world)
             "reads: action",
             "others: principal, resource",
             "conditions: unless 2",
-            "countersign-default-approve: principal, action, resource, when 1 (error)",
         ], effect.Others.Select(o => $"{o.Policy.Id}: {string.Join(", ", o.Unmet)}"));
     }
 

@@ -39,9 +39,9 @@ public sealed class CedarRuntime : IDisposable
         using var version = Ask("getCedarVersion", g => g.Version());
         Version = version.RootElement.GetString()!;
         Schema = RequestSchema.Read(this);
-        var (approve, faults) = PolicyLoader.Load(this, PolicySnapshot.Of([("countersign:approve.cedar", Shipped.Approve)]));
-        if (faults.Count > 0) throw new InvalidOperationException("the shipped approve policy does not load: " + string.Join("; ", faults));
-        ShippedApprove = approve;
+        var (shipped, faults) = PolicyLoader.Load(this, PolicySnapshot.Of([("countersign:administer.cedar", Shipped.Administer), ("countersign:approve.cedar", Shipped.Approve)]));
+        if (faults.Count > 0) throw new InvalidOperationException("the shipped policies do not load: " + string.Join("; ", faults));
+        ShippedPolicies = shipped;
     }
 
     /// <summary>Version of Cedar's engine, as it says itself.</summary>
@@ -50,7 +50,9 @@ public sealed class CedarRuntime : IDisposable
     internal CedarLimits Limits { get; }
     internal GuestModule Module { get; }
     internal RequestSchema Schema { get; }
-    internal IReadOnlyList<LoadedPolicy> ShippedApprove { get; }
+
+    /// <summary>What holds unless a folder brings its own: who approves, and who administers.</summary>
+    internal IReadOnlyList<LoadedPolicy> ShippedPolicies { get; }
 
     internal JsonDocument Invoke<T>(string export, T argument)
     {
@@ -90,6 +92,9 @@ static class Shipped
 
     /// <summary>The text of the approve policy that holds unless a folder brings its own.</summary>
     public static string Approve { get; } = Encoding.UTF8.GetString(Bytes("approve.cedar"));
+
+    /// <summary>The text of the policy of who administers, likewise.</summary>
+    public static string Administer { get; } = Encoding.UTF8.GetString(Bytes("administer.cedar"));
 
     static string SchemaText() => Encoding.UTF8.GetString(Bytes("countersign.cedarschema"));
 

@@ -10,7 +10,10 @@ namespace Countersign.Policy.Cedar;
 static class RequestWriter
 {
     /// <summary>Names of the preparsed sets within a guest.</summary>
-    public const string DecideSet = "decide", ApproveSet = "approve";
+    public const string DecideSet = "decide", ApproveSet = "approve", BreakGlassSet = "break-glass", AdministerSet = "administer";
+
+    /// <summary>This gateway, as policies name it.</summary>
+    const string Gateway = "countersign";
 
     static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -81,7 +84,7 @@ static class RequestWriter
         var review = request.Review;
         w.WriteStartObject();
         Uid(w, "principal", "User", request.User.Name);
-        Uid(w, "action", "Action", "approve");
+        Uid(w, "action", "Action", request.BreakGlass ? "break-glass" : "approve");
         Uid(w, "resource", "Review", review.Id);
         w.WriteStartObject("context");
         w.WriteString("channel", Valid(request.Channel));
@@ -121,7 +124,41 @@ static class RequestWriter
         w.WriteEndArray();
         w.WriteEndObject();
         w.WriteEndArray();
-        Policies(w, null, ApproveSet);
+        Policies(w, null, request.BreakGlass ? BreakGlassSet : ApproveSet);
+        w.WriteEndObject();
+        w.Flush();
+        return buffer.WrittenMemory;
+    }
+
+    /// <summary>A request about one who administers.</summary>
+    public static ReadOnlyMemory<byte> Administer(RequestSchema schema, AdministerRequest request)
+    {
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        using var w = new Utf8JsonWriter(buffer, Options);
+        w.WriteStartObject();
+        Uid(w, "principal", "User", request.User.Name);
+        Uid(w, "action", "Action", request.Action);
+        Uid(w, "resource", "Gateway", Gateway);
+        w.WriteStartObject("context");
+        w.WriteString("channel", Valid(request.Channel));
+        Target(w, new TargetRef(Gateway, Gateway, Gateway));
+        w.WriteStartObject("intent");
+        w.WriteEndObject();
+        Moment(w, request.Now);
+        w.WriteEndObject();
+
+        w.WriteStartArray("entities");
+        Begin(w, "User", request.User.Name);
+        Groups(w, request.Groups);
+        w.WriteEndObject();
+        Begin(w, "Action", request.Action);
+        w.WriteStartArray("parents");
+        foreach (var group in schema.Groups[request.Action])
+            if (group != request.Action) Uid(w, null, "Action", group);
+        w.WriteEndArray();
+        w.WriteEndObject();
+        w.WriteEndArray();
+        Policies(w, null, AdministerSet);
         w.WriteEndObject();
         w.Flush();
         return buffer.WrittenMemory;

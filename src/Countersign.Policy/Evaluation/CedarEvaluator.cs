@@ -24,12 +24,16 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
         this.policies = policies.ToDictionary(p => p.Id, StringComparer.Ordinal);
         this.mentions = mentions;
         var decide = Set(policies);
-        // Only a permit that names approve lets anyone approve: `permit (principal, action, resource)` was not written with approvers in mind.
+        // Only a permit that names what people do lets anyone do it: `permit (principal, action, resource)` was not written with people in mind.
         var approve = Set(policies.Where(p => p.IsForbid || p.NamesApprove));
+        var breakGlass = Set(policies.Where(p => p.IsForbid || p.NamesBreakGlass));
+        var administer = Set(policies.Where(p => p.IsForbid || p.NamesGateway));
         guests = new GuestPool<CedarGuest>(() => new CedarGuest(cedar.Module, cedar.Limits.Guest, guest =>
         {
             Preparse(guest, RequestWriter.DecideSet, decide);
             Preparse(guest, RequestWriter.ApproveSet, approve);
+            Preparse(guest, RequestWriter.BreakGlassSet, breakGlass);
+            Preparse(guest, RequestWriter.AdministerSet, administer);
         }), cedar.Limits.Pool);
     }
 
@@ -94,9 +98,15 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
         return null;
     }
 
-    public async ValueTask<(PolicyAnswer Answer, bool Permitted)> ApproveAsync(ApproveRequest request, CancellationToken cancellation)
+    public ValueTask<(PolicyAnswer Answer, bool Permitted)> ApproveAsync(ApproveRequest request, CancellationToken cancellation) =>
+        MayAsync(() => RequestWriter.Approve(request), cancellation);
+
+    public ValueTask<(PolicyAnswer Answer, bool Permitted)> AdministerAsync(AdministerRequest request, CancellationToken cancellation) =>
+        MayAsync(() => RequestWriter.Administer(cedar.Schema, request), cancellation);
+
+    async ValueTask<(PolicyAnswer Answer, bool Permitted)> MayAsync(Func<ReadOnlyMemory<byte>> write, CancellationToken cancellation)
     {
-        if (!TryWrite(() => RequestWriter.Approve(request), out var call, out var fault)) return (PolicyAnswer.Refused(ReasonCodes.PolicyError, fault), false);
+        if (!TryWrite(write, out var call, out var fault)) return (PolicyAnswer.Refused(ReasonCodes.PolicyError, fault), false);
         using var lease = await guests.LeaseAsync(cancellation);
         var (answer, failure) = Ask(lease, call);
         if (answer is null) return (failure!, false);

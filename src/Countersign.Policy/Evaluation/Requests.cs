@@ -78,7 +78,44 @@ public sealed record ReviewFacts
 /// <param name="Review">The review.</param>
 /// <param name="Channel">Where he would do so: `cli`, `api`, `console`, …</param>
 /// <param name="Now">The time that policies see.</param>
-public sealed record ApproveRequest(PrincipalRef User, IReadOnlyList<string> Groups, ReviewFacts Review, string Channel, DateTimeOffset Now);
+public sealed record ApproveRequest(PrincipalRef User, IReadOnlyList<string> Groups, ReviewFacts Review, string Channel, DateTimeOffset Now)
+{
+    /// <summary>Asks for `break-glass` instead of `approve`: to release it at once, whoever else it waits for. Default: false.</summary>
+    public bool BreakGlass { get; init; }
+}
+
+/// <summary>The question whether a human may administer this gateway.</summary>
+/// <param name="User">Who would.</param>
+/// <param name="Groups">Groups that he is in now.</param>
+/// <param name="Action">One of <see cref="AdministerActions"/>.</param>
+/// <param name="Channel">Where he would do so.</param>
+/// <param name="Now">The time that policies see.</param>
+public sealed record AdministerRequest(PrincipalRef User, IReadOnlyList<string> Groups, string Action, string Channel, DateTimeOffset Now);
+
+/// <summary>What there is to administer, as the schema names it.</summary>
+public static class AdministerActions
+{
+    /// <summary>Agents, their keys and owners, and whether they are suspended.</summary>
+    public const string Agents = "countersign:agents";
+
+    /// <summary>People, groups and how they sign in.</summary>
+    public const string People = "countersign:people";
+
+    /// <summary>Grants that others gave.</summary>
+    public const string Grants = "countersign:grants";
+
+    /// <summary>Delegates of others.</summary>
+    public const string Delegates = "countersign:delegates";
+
+    /// <summary>Policy sets that are not in force: to replay them over what was recorded.</summary>
+    public const string Policies = "countersign:policies";
+
+    /// <summary>To read the journal.</summary>
+    public const string Journal = "countersign:journal";
+
+    /// <summary>All of them.</summary>
+    public static readonly IReadOnlyList<string> All = [Agents, People, Grants, Delegates, Policies, Journal];
+}
 
 /// <summary>Whether a human may decide on a review, why, and under which revision.</summary>
 /// <param name="Permitted">Whether he may.</param>

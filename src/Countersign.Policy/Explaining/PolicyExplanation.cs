@@ -14,7 +14,7 @@ public sealed record PolicyExplanation(Decision Decision, IReadOnlyList<EffectEx
 /// <summary>Why one effect is decided as it is.</summary>
 /// <param name="Decision">Its decision, with the policies that determined it and their errors.</param>
 /// <param name="Requirements">What each matched policy asks for, before merging.</param>
-/// <param name="Others">Every other policy, and what about it does not hold.</param>
+/// <param name="Others">Every other policy about what agents do, and what about it does not hold.</param>
 public sealed record EffectExplanation(EffectDecision Decision, IReadOnlyList<Requirement> Requirements, IReadOnlyList<PolicyMiss> Others);
 
 /// <summary>A policy that did not determine a decision.</summary>
@@ -35,7 +35,7 @@ static class Explainer
         foreach (var effect in decision.Effects)
         {
             var request = new PolicyRequest(action.Actors, action.Target, action.Intent, effect.Effect, context);
-            var others = revision.Policies.Where(p => !effect.Policies.Any(m => m.Id == p.Id)).ToArray();
+            var others = revision.Policies.Where(p => !p.IsAboutPeople && !effect.Policies.Any(m => m.Id == p.Id)).ToArray();
             effects.Add(new EffectExplanation(effect, Requirements(revision, effect), Misses(revision, request, others)));
         }
         return new PolicyExplanation(decision, effects);

@@ -13,20 +13,27 @@ static class GitCommit
     {
         try
         {
-            for (var at = new DirectoryInfo(Path.GetFullPath(folder)); at is not null; at = at.Parent)
-            {
-                var git = Path.Combine(at.FullName, ".git");
-                if (Directory.Exists(git)) return Head(git, git);
-                if (!File.Exists(git)) continue;
-                // A linked work tree or submodule: `gitdir: <path>`.
-                var pointer = Line(git);
-                if (pointer is null || !pointer.StartsWith("gitdir: ", StringComparison.Ordinal)) return null;
-                var own = Path.GetFullPath(pointer["gitdir: ".Length..], at.FullName);
-                var common = Line(Path.Combine(own, "commondir")) is { } c ? Path.GetFullPath(c, own) : own;
-                return Head(own, common);
-            }
+            return Find(folder)?.Head;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException) { }
+        return null;
+    }
+
+    /// <summary>The work tree that a folder is in, the folder of its repository that holds the objects, and the commit it has checked out.</summary>
+    public static (string WorkTree, string Common, string? Head)? Find(string folder)
+    {
+        for (var at = new DirectoryInfo(Path.GetFullPath(folder)); at is not null; at = at.Parent)
+        {
+            var git = Path.Combine(at.FullName, ".git");
+            if (Directory.Exists(git)) return (at.FullName, git, Head(git, git));
+            if (!File.Exists(git)) continue;
+            // A linked work tree or submodule: `gitdir: <path>`.
+            var pointer = Line(git);
+            if (pointer is null || !pointer.StartsWith("gitdir: ", StringComparison.Ordinal)) return null;
+            var own = Path.GetFullPath(pointer["gitdir: ".Length..], at.FullName);
+            var common = Line(Path.Combine(own, "commondir")) is { } c ? Path.GetFullPath(c, own) : own;
+            return (at.FullName, common, Head(own, common));
+        }
         return null;
     }
 

@@ -30,6 +30,15 @@ public sealed record LoadedPolicy
     /// <summary>Whether its scope names `Action::"approve"` itself: only such a permit lets anyone approve.</summary>
     public required bool NamesApprove { get; init; }
 
+    /// <summary>Whether its scope names `Action::"break-glass"` itself: only such a permit lets anyone do that.</summary>
+    public required bool NamesBreakGlass { get; init; }
+
+    /// <summary>Whether its scope names `Gateway`: only such a permit lets anyone administer.</summary>
+    public required bool NamesGateway { get; init; }
+
+    /// <summary>Whether it is about what people decide, and not about what agents do.</summary>
+    internal bool IsAboutPeople => NamesApprove || NamesBreakGlass || NamesGateway;
+
     /// <summary>Cedar's JSON form.</summary>
     internal JsonElement Json { get; init; }
 

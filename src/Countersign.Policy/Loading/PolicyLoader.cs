@@ -66,12 +66,14 @@ static class PolicyLoader
             var json = answer.RootElement.GetProperty("json").Clone();
             var isForbid = json.GetProperty("effect").GetString() != "permit";
             var namesApprove = Scope.NamesAction(json, "approve");
+            var namesBreakGlass = Scope.NamesAction(json, "break-glass");
+            var namesGateway = Scope.NamesResource(json, "Gateway");
             var places = SourceText.LocateAnnotations(texts[n]);
             var annotations = json.TryGetProperty("annotations", out var a)
                 ? a.EnumerateObject().ToDictionary(x => x.Name, x => x.Value.GetString() ?? "", StringComparer.Ordinal)
                 : [];
             var offset = offsets[n];
-            var said = AnnotationLanguage.Read(annotations, isForbid, namesApprove, (name, code, message, help) =>
+            var said = AnnotationLanguage.Read(annotations, isForbid, namesApprove || namesBreakGlass || namesGateway, (name, code, message, help) =>
                 faults.Add(source.Fault(code, offset + places.GetValueOrDefault(name), message, help)));
             var id = said.Id ?? $"{path}:{n + 1}";
             declared.Add(new Declared(source, offset, texts[n], id, json));
@@ -85,6 +87,8 @@ static class PolicyLoader
                 Controls = said.Controls,
                 Requirements = [.. said.Requirements.Select(r => r with { Policies = [id] })],
                 NamesApprove = namesApprove,
+                NamesBreakGlass = namesBreakGlass,
+                NamesGateway = namesGateway,
                 Json = json,
             });
         }

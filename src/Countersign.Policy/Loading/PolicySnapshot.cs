@@ -112,6 +112,7 @@ sealed class PolicySnapshot
         Add(Encoding.UTF8.GetBytes(cedarVersion));
         Add(Encoding.UTF8.GetBytes(Shipped.Schema));
         Add(Encoding.UTF8.GetBytes(Shipped.Approve));
+        Add(Encoding.UTF8.GetBytes(Shipped.Administer));
         foreach (var (path, bytes) in Files)
         {
             Add(Encoding.UTF8.GetBytes(path));

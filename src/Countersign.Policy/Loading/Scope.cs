@@ -9,6 +9,18 @@ static class Scope
     /// <summary>Whether the scope names this action itself, rather than through a group or by naming none.</summary>
     public static bool NamesAction(JsonElement policy, string action) => Named(policy) is { } named && named.Contains(action, StringComparer.Ordinal);
 
+    /// <summary>Whether the scope names a resource of this type, or the type.</summary>
+    public static bool NamesResource(JsonElement policy, string type)
+    {
+        var resource = policy.GetProperty("resource");
+        return resource.GetProperty("op").GetString() switch
+        {
+            "is" => resource.GetProperty("entity_type").GetString() == type,
+            "==" => resource.TryGetProperty("entity", out var entity) && (entity.TryGetProperty("__entity", out var inner) ? inner : entity).GetProperty("type").GetString() == type,
+            _ => false,
+        };
+    }
+
     /// <summary>Whether the policy can apply to an action, which is in <paramref name="groups"/> (itself included). True when in doubt.</summary>
     public static bool CoversAction(JsonElement policy, FrozenSet<string> groups) => Named(policy) is not { } named || named.Any(groups.Contains);
 

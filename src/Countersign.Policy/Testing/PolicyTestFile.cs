@@ -10,7 +10,7 @@ namespace Countersign.Policy.Testing;
 sealed record Expectation(string Decision, string? Reason, IReadOnlyList<string>? Policies, IReadOnlyList<Requirement>? Requirements);
 
 /// <summary>One test of a file: an action to decide, or a question who may approve.</summary>
-sealed record PolicyTest(string Name, int Line, GatewayAction? Action, DecisionContext Context, ApproveRequest? Approve, Expectation Expect);
+sealed record PolicyTest(string Name, int Line, GatewayAction? Action, DecisionContext Context, ApproveRequest? Approve, AdministerRequest? Administer, Expectation Expect);
 
 /// <summary>Reads <c>*.test.yaml</c> (docs/spec/policy.md): names first, then tests in their terms. Unknown keys and names are errors.</summary>
 sealed class PolicyTestFile
@@ -114,7 +114,15 @@ sealed class PolicyTestFile
         }
         GatewayAction? action = null;
         ApproveRequest? approve = null;
-        if (test.Find("user") is { } user) approve = Approve(test, user, intent, now);
+        AdministerRequest? administer = null;
+        if (test.Find("administer") is { } what)
+        {
+            var (who, groups) = User(test.Take("user"));
+            var named = $"countersign:{YamlReader.Scalar(what)}";
+            if (!AdministerActions.All.Contains(named)) throw new TestFileException($"`{YamlReader.Scalar(what)}` is not there to administer; write one of {string.Join(", ", AdministerActions.All.Select(a => a["countersign:".Length..]))}", what.Start);
+            administer = new AdministerRequest(who, groups, named, test.Text("channel") ?? "cli", now);
+        }
+        else if (test.Find("user") is { } user) approve = Approve(test, user, intent, now);
         else
         {
             action = new GatewayAction
@@ -130,7 +138,7 @@ sealed class PolicyTestFile
         }
         var expect = Expect(new YamlReader(test.Take("expect")));
         test.Done();
-        tests.Add(new PolicyTest(name, line, action, context, approve, expect));
+        tests.Add(new PolicyTest(name, line, action, context, approve, administer, expect));
     }
 
     Effect Effect(YamlReader node, bool done)
@@ -166,7 +174,8 @@ sealed class PolicyTestFile
             Intent = intent,
         };
         review.Done();
-        return new ApproveRequest(principal, groups, facts, test.Text("channel") ?? "cli", now);
+        var breakGlass = test.Find("break-glass") is { } glass && YamlReader.Value(glass) is true;
+        return new ApproveRequest(principal, groups, facts, test.Text("channel") ?? "cli", now) { BreakGlass = breakGlass };
     }
 
     static DateTimeOffset Time(YamlNode node) =>

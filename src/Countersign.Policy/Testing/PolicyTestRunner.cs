@@ -72,9 +72,9 @@ public static class PolicyTestRunner
         string decision, reason;
         string[] policies, errors;
         IReadOnlyList<Requirement> requirements = [];
-        if (test.Approve is { } question)
+        if (test.Approve is not null || test.Administer is not null)
         {
-            var answer = await store.CanApproveAsync(question, cancellation);
+            var answer = test.Approve is { } question ? await store.CanApproveAsync(question, cancellation) : await store.CanAdministerAsync(test.Administer!, cancellation);
             (decision, reason) = (answer.Permitted ? "permit" : "deny", answer.ReasonCode);
             policies = [.. answer.Policies.Select(p => p.Id)];
             errors = [.. answer.Errors];

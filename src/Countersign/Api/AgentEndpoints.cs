@@ -1,6 +1,9 @@
 using System.Net;
 using Countersign.Core;
+using Countersign.Gateway;
 using Countersign.Identity;
+using Countersign.Journal;
+using Countersign.Policy;
 
 namespace Countersign.Api;
 
@@ -8,11 +11,14 @@ internal static class AgentEndpoints
 {
     public static void Map(IEndpointRouteBuilder api)
     {
-        var agents = api.MapGroup("/agents").AddEndpointFilter<AdminsOnly>().WithTags("agents");
-        agents.MapGet("", static (AgentRegistry registry) => Results.Json(new AgentList(registry.List().Select(View).ToArray()), ApiJson.Default.AgentList)).Produces<AgentList>().WithSummary("All agents; never their keys");
+        var agents = api.MapGroup("/agents").AddEndpointFilter(new Administers(AdministerActions.Agents)).WithTags("agents");
+        agents.MapGet("", static (AgentRegistry registry, AgentBrake brake) => Results.Json(new AgentList(registry.List().Select(a => View(a, brake)).ToArray()), ApiJson.Default.AgentList)).Produces<AgentList>().WithSummary("All agents; never their keys");
         agents.MapPost("", AddAsync).Produces<AgentChanged>(201).WithSummary("Add an agent; its key is in this answer and nowhere else");
         agents.MapPost("/{name}/keys", AddKeyAsync).Produces<AgentChanged>(201).WithSummary("Issue a further key; older ones stay valid until revoked");
         agents.MapDelete("/{name}/keys/{keyId}", static (HttpContext http, AgentRegistry registry, string name, string keyId) => RevokeAsync(http, registry, name, keyId)).Produces<AgentChanged>().WithSummary("Revoke one key");
+        agents.MapPost("/{name}/suspend", static (HttpContext http, AgentRegistry registry, AgentBrake brake, string name) => SuspendAsync(http, registry, brake, name, suspend: true)).Produces<AgentView>().WithSummary("Suspend an agent: nothing of it runs until a human lifts it");
+        agents.MapPost("/{name}/resume", static (HttpContext http, AgentRegistry registry, AgentBrake brake, string name) => SuspendAsync(http, registry, brake, name, suspend: false)).Produces<AgentView>().WithSummary("Lift a suspension");
+        agents.MapPut("/{name}/owner", OwnAsync).Produces<AgentChanged>().WithSummary("Give an agent another owner; the former one can not approve what it does for a while");
         agents.MapDelete("/{name}", static (HttpContext http, AgentRegistry registry, string name) => RevokeAsync(http, registry, name, null)).Produces<AgentChanged>().WithSummary("Revoke an agent with all its keys");
     }
 
@@ -21,6 +27,20 @@ internal static class AgentEndpoints
 
     private static async Task<IResult> AddKeyAsync(HttpContext http, AgentRegistry registry, ConnectionStrings connections, string name) =>
         Result(await registry.AddKeyAsync(name, SignedIn.Of(http).User.Ref).ConfigureAwait(false), connections);
+
+    private static async Task<IResult> OwnAsync(HttpContext http, AgentRegistry registry, string name, AgentOwner body) =>
+        Result(await registry.SetOwnerAsync(name, body.Owner, SignedIn.Of(http).User.Ref).ConfigureAwait(false), null);
+
+    private static async Task<IResult> SuspendAsync(HttpContext http, AgentRegistry registry, AgentBrake brake, string name, bool suspend)
+    {
+        if (registry.Find(name) is not { } agent) return Problems.Result(HttpStatusCode.NotFound, ReasonCodes.UnknownTarget, $"no agent `{VisibleText.Of(name, multiline: false)}`");
+        var principal = new PrincipalRef(PrincipalKind.Agent, agent.Id, agent.Name);
+        var me = SignedIn.Of(http).User.Ref;
+        var status = suspend ? await brake.SuspendAsync(principal, me).ConfigureAwait(false) : await brake.ResumeAsync(principal, me).ConfigureAwait(false);
+        return status == WriteStatus.Committed
+            ? Results.Json(View(agent, brake), ApiJson.Default.AgentView)
+            : Problems.Result(HttpStatusCode.ServiceUnavailable, ReasonCodes.JournalUnavailable, "the journal can not be written, and nothing was changed");
+    }
 
     private static async Task<IResult> RevokeAsync(HttpContext http, AgentRegistry registry, string name, string? keyId)
     {
@@ -51,17 +71,8 @@ internal static class AgentEndpoints
         return Problems.Result(status, reason, change.Detail ?? "the change was refused");
     }
 
-    private static AgentView View(AgentEntry a) => new(a.Id.Value, a.Name, a.Owner, a.For, a.Groups,
-        a.Keys.Select(static k => new AgentKeyView(k.KeyId, k.CreatedAt, k.RevokedAt)).ToArray(), a.CreatedAt, a.RevokedAt);
-}
-
-/// <summary>Closes a group of endpoints to who is no member of <see cref="SignedIn.Admins"/>.</summary>
-internal sealed class AdminsOnly : IEndpointFilter
-{
-    public ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next) =>
-        SignedIn.Of(context.HttpContext).IsAdmin
-            ? next(context)
-            : ValueTask.FromResult<object?>(Problems.Result(HttpStatusCode.Forbidden, ReasonCodes.NotEligible, $"only members of group `{SignedIn.Admins}` may do this"));
+    private static AgentView View(AgentEntry a, AgentBrake? brake = null) => new(a.Id.Value, a.Name, a.Owner, a.For, a.Groups,
+        a.Keys.Select(static k => new AgentKeyView(k.KeyId, k.CreatedAt, k.RevokedAt)).ToArray(), a.CreatedAt, a.RevokedAt, brake?.Find(a.Id)?.At);
 }
 
 /// <summary>How an agent reaches each target through this gateway.</summary>

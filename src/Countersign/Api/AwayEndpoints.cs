@@ -19,7 +19,8 @@ internal static class AwayEndpoints
     private static IResult List(HttpContext http, Delegations delegations)
     {
         var me = SignedIn.Of(http);
-        return Results.Json(new AwayList(delegations.List().Where(d => me.IsAdmin || d.Away.Id == me.User.Ref.Id || d.To.Id == me.User.Ref.Id)
+        var all = me.MayAdminister(Policy.AdministerActions.Delegates);
+        return Results.Json(new AwayList(delegations.List().Where(d => all || d.Away.Id == me.User.Ref.Id || d.To.Id == me.User.Ref.Id)
             .OrderBy(static d => d.Away.Name, StringComparer.Ordinal).Select(AwayView.Of).ToArray()), ApiJson.Default.AwayList);
     }
 
@@ -38,7 +39,7 @@ internal static class AwayEndpoints
         var me = SignedIn.Of(http);
         away = null!;
         refused = Problems.Result(HttpStatusCode.Forbidden, ReasonCodes.NotEligible, "people name their own delegates; only who administers does so for others");
-        if (user != me.User.Ref.Name && !me.IsAdmin) return false;
+        if (user != me.User.Ref.Name && !me.MayAdminister(Policy.AdministerActions.Delegates)) return false;
         refused = Problems.Result(HttpStatusCode.NotFound, ReasonCodes.UnknownTarget, $"no user `{VisibleText.Of(user, multiline: false)}`");
         if (users.Find(user) is not { } found) return false;
         away = found;

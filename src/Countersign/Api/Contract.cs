@@ -103,7 +103,7 @@ internal sealed record ReviewCard(
     IReadOnlyList<CardAnswer> Answers,
     DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, DateTimeOffset? DetachedAt,
     DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy, CardOutcome? Outcome,
-    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant)
+    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant, bool GlassBroken = false)
 {
     /// <summary>The card of a review, with who may approve it and, where it is known already, why this reader may not.</summary>
     public static ReviewCard Of(Review r, int waiters, IReadOnlyList<Asked> asked, IEnumerable<string> approvers, string? cannotApprove) => new(
@@ -121,12 +121,12 @@ internal sealed record ReviewCard(
         new CardClaims(Claim(r.Intent.Reason), Claim(r.Intent.Ticket), Claim(r.Intent.Task), Claim(r.Intent.Model)),
         r.Notes.Select(Line).ToArray(),
         r.Revision.ToString(), waiters,
-        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.ToString().ToLowerInvariant(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment), a.Grant is null ? null : Line(a.Grant.ToString()))).ToArray(),
+        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.Word(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment), a.Grant is null ? null : Line(a.Grant.ToString()))).ToArray(),
         r.CreatedAt, r.ExpiresAt, r.DetachedAt, r.ClosedAt, r.CloseReason, r.ClosedBy is null ? null : Line(r.ClosedBy),
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
         cannotApprove,
         r.IsOpen && RequirementAlgebra.GrantOf(r.Requirements) is { } terms ? new CardGrantTerms((int)terms.For.TotalSeconds, terms.Uses) : null,
-        r.Grant?.Value);
+        r.Grant?.Value, r.GlassBrokenBy is not null);
 
     private static CardRequirement Requirement(Review r, Asked asked)
     {
@@ -188,7 +188,9 @@ internal sealed record AnswerDone(string Review, string State, string Reason, st
 
 internal sealed record AgentList(IReadOnlyList<AgentView> Agents);
 
-internal sealed record AgentView(string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKeyView> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
+internal sealed record AgentView(string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKeyView> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt, DateTimeOffset? SuspendedAt);
+
+internal sealed record AgentOwner(string Owner);
 
 internal sealed record AgentKeyView(string Id, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt);
 
@@ -199,6 +201,18 @@ internal sealed record AgentChanged(AgentView Agent, string? KeyId, string? Key,
 {
     public override string ToString() => $"agent {Agent.Name}";
 }
+
+internal sealed record AftermathList(IReadOnlyList<AftermathView> Aftermaths);
+
+internal sealed record AftermathView(
+    string Review, string BrokenBy, string Agent, string Owner, string? For, string Comment, DateTimeOffset OpenedAt,
+    DateTimeOffset? ClosedAt, string? ClosedBy, string? Finding, bool? Justified)
+{
+    public static AftermathView Of(Aftermath a) => new(a.Review.Value, a.BrokenBy.Name, a.Agent.Name, a.Owner.Name, a.OnBehalfOf?.Name,
+        VisibleText.Of(a.Comment), a.OpenedAt, a.ClosedAt, a.ClosedBy?.Name, a.Finding is null ? null : VisibleText.Of(a.Finding), a.Justified);
+}
+
+internal sealed record AftermathClose(bool Justified, string Finding);
 
 internal sealed record AwayList(IReadOnlyList<AwayView> Away);
 
@@ -255,8 +269,12 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(AnswerDone))]
 [JsonSerializable(typeof(AgentList))]
 [JsonSerializable(typeof(AgentView))]
+[JsonSerializable(typeof(AgentOwner))]
 [JsonSerializable(typeof(AgentAdd))]
 [JsonSerializable(typeof(AgentChanged))]
+[JsonSerializable(typeof(AftermathList))]
+[JsonSerializable(typeof(AftermathView))]
+[JsonSerializable(typeof(AftermathClose))]
 [JsonSerializable(typeof(GrantRequest))]
 [JsonSerializable(typeof(GrantList))]
 [JsonSerializable(typeof(GrantView))]

@@ -17,24 +17,26 @@ internal static class GrantEndpoints
     private static IResult List(HttpContext http, ReviewDesk desk, string? state)
     {
         var me = SignedIn.Of(http);
+        var all = me.MayAdminister(Policy.AdministerActions.Grants);
         IReadOnlyList<Grant>? found = state switch { null or "open" => desk.ListGrants(), "closed" => desk.ListClosedGrants(), _ => null };
         return found is null
             ? Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`state` is `open` or `closed`")
-            : Results.Json(new GrantList(found.Where(g => MaySee(me, g)).Select(GrantView.Of).ToArray()), ApiJson.Default.GrantList);
+            : Results.Json(new GrantList(found.Where(g => MaySee(me, all, g)).Select(GrantView.Of).ToArray()), ApiJson.Default.GrantList);
     }
 
     private static async Task<IResult> RevokeAsync(HttpContext http, ReviewDesk desk, string id)
     {
         var me = SignedIn.Of(http);
-        if (!GrantId.TryParse(id, out var grantId) || desk.FindGrant(grantId) is not { } grant || !MaySee(me, grant))
+        var administers = me.MayAdminister(Policy.AdministerActions.Grants);
+        if (!GrantId.TryParse(id, out var grantId) || desk.FindGrant(grantId) is not { } grant || !MaySee(me, administers, grant))
             return Problems.Result(HttpStatusCode.NotFound, ReasonCodes.ReviewUnknown, $"no grant `{VisibleText.Of(id, multiline: false)}`");
-        var result = await desk.RevokeGrantAsync(grantId, me.User.Ref, me.IsAdmin).ConfigureAwait(false);
+        var result = await desk.RevokeGrantAsync(grantId, me.User.Ref, administers).ConfigureAwait(false);
         return result.ReasonCode == ReasonCodes.GrantRevoked
             ? Results.Json(GrantView.Of(result.Grant!), ApiJson.Default.GrantView)
             : Problems.Refused(new AnswerResult(result.ReasonCode, result.Message, null));
     }
 
     /// <summary>Who administers, who gave it, and those in whose name it is used.</summary>
-    private static bool MaySee(SignedIn me, Grant grant) =>
-        me.IsAdmin || grant.IsActor(me.User.Ref.Id) || grant.Approvals.Any(a => a.User == me.User.Ref.Id);
+    private static bool MaySee(SignedIn me, bool administers, Grant grant) =>
+        administers || grant.IsActor(me.User.Ref.Id) || grant.Approvals.Any(a => a.User == me.User.Ref.Id);
 }

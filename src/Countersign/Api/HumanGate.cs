@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using Countersign.Core;
+using Countersign.Hosting;
 using Countersign.Identity;
 
 namespace Countersign.Api;
@@ -11,7 +12,7 @@ namespace Countersign.Api;
 /// A browser sends its cookie by itself, so whatever it changes needs the page token as well; a bearer token is sent by
 /// nobody but its holder. A request that brings both is judged by the bearer token alone.
 /// </summary>
-internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, UserDirectory users, Origins origins, WebCookies cookies)
+internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, UserDirectory users, Origins origins, WebCookies cookies, ServingPolicies policies)
 {
     public const string PageTokenHeader = "Countersign-Csrf";
     public const string PageTokenField = "csrf";
@@ -51,7 +52,7 @@ internal sealed class HumanGate(RequestDelegate next, HumanSessions sessions, Us
             found = Find(http, out bearer);
         }
 
-        if (found is not null) http.Features.Set(found);
+        if (found is not null) http.Features.Set(found with { MayAdminister = action => policies.MayAdminister(found.User, action, found.Channel).Permitted });
         if (found is not null || anybody)
         {
             await next(http).ConfigureAwait(false);

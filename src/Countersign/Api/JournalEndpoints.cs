@@ -17,7 +17,7 @@ internal static class JournalEndpoints
 
     public static void Map(IEndpointRouteBuilder api)
     {
-        var journal = api.MapGroup("/journal").AddEndpointFilter<AdminsOnly>().WithTags("journal");
+        var journal = api.MapGroup("/journal").AddEndpointFilter(new Administers(Policy.AdministerActions.Journal)).WithTags("journal");
         journal.MapGet("/entries", Entries).Produces<JournalPage>().WithSummary("A page of entries with their bodies: from index `from`, or the last `max`");
         journal.MapGet("/tail", Tail).Produces<JournalLine>(contentType: "text/event-stream").WithSummary("Entries as they become durable, from index `from`, as server-sent events");
         journal.MapGet("/verify", VerifyAsync).Produces<JournalVerdict>().WithSummary("Recompute every leaf hash and every commitment to a body");

@@ -91,8 +91,7 @@ internal static class ReviewEndpoints
     {
         if (!TryFind(http, desk, id, out var review, out var refused)) return refused;
         var me = SignedIn.Of(http);
-        AnswerKind? kind = body.Decision switch { "approve" => AnswerKind.Approve, "deny" => AnswerKind.Deny, _ => null };
-        if (kind is not { } decision) return Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`decision` is `approve` or `deny`");
+        if (AnswerKinds.Parse(body.Decision) is not { } decision) return Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`decision` is `approve`, `deny` or `break-glass`");
         var (statement, why) = desk.Draft(review.Id, me.User, decision, me.Channel, string.IsNullOrEmpty(body.Comment) ? null : body.Comment, body.Grant?.ToWish());
         return statement is null ? Problems.Refused(why!) : Results.Json(new StatementDraft(statement, ApprovalStatement.Sha256(statement)), ApiJson.Default.StatementDraft);
     }
@@ -130,10 +129,12 @@ internal static class ReviewEndpoints
         return ReviewCard.Of(review, desk.WaiterCount(review.Id), desk.Asking(review), eligible.Select(static u => u.Ref.Name), cannot);
     }
 
-    /// <summary>Admins, who may approve it, who answered it, and those in whose name it is done.</summary>
+    /// <summary>Admins, who may approve it or break its glass, who answered it, those in whose name it is done; of a broken one, security.</summary>
     private static bool MaySee(ReviewDesk desk, SignedIn me, Review review) =>
         me.IsAdmin
         || review.IsActor(me.User.Ref.Id)
         || review.Answers.Any(a => a.User == me.User.Ref.Id)
-        || desk.Eligible(review).Any(u => u.Ref.Id == me.User.Ref.Id);
+        || desk.Eligible(review).Any(u => u.Ref.Id == me.User.Ref.Id)
+        || (review.GlassBrokenBy is not null && desk.IsSecurity(me.User))
+        || desk.MayBreakGlass(me.User, review);
 }

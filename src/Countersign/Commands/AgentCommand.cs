@@ -16,7 +16,7 @@ internal static class AgentCommand
             "countersign agent add support-bot --owner alice --group agents",
             "countersign agent add report-bot --owner alice --for bob --group agents --group reporting",
             "countersign agent rotate support-bot",
-            "countersign agent revoke support-bot --key 4k2m9x7c") { server, Add(server), List(server), Rotate(server), Revoke(server) };
+            "countersign agent revoke support-bot --key 4k2m9x7c") { server, Add(server), List(server), Rotate(server), Revoke(server), Brake(server, "suspend"), Brake(server, "resume"), Own(server) };
     }
 
     private static Command Add(Option<string?> server)
@@ -43,6 +43,33 @@ internal static class AgentCommand
         {
             var list = await client.GetAsync("/api/v1/agents", ApiJson.Default.AgentList, ct).ConfigureAwait(false);
             new Output(parsed.GetValue(CommandLine.Json)).Value(list, ApiJson.Default.AgentList, console => Table(console, list));
+            return Exit.Done;
+        }));
+        return command;
+    }
+
+    private static Command Brake(Option<string?> server, string what)
+    {
+        var name = Name();
+        var command = new ExampledCommand(what, what == "suspend" ? "Nothing of an agent runs until a human lifts it." : "Lift a suspension: by a human, or by the brake on who is denied too often.", $"countersign agent {what} support-bot") { name };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var agent = await client.PostAsync($"/api/v1/agents/{Uri.EscapeDataString(parsed.GetRequiredValue(name))}/{what}", ApiJson.Default.AgentView, ct).ConfigureAwait(false);
+            new Output(parsed.GetValue(CommandLine.Json)).Value(agent, ApiJson.Default.AgentView, console => console.MarkupLine(agent.SuspendedAt is null ? $"{Shown.Line(agent.Name)} may act again" : $"{Shown.Line(agent.Name)} is suspended"));
+            return Exit.Done;
+        }));
+        return command;
+    }
+
+    private static Command Own(Option<string?> server)
+    {
+        var name = Name();
+        var owner = new Option<string>("--owner") { Description = "the human who answers for it from now on", HelpName = "USER", Required = true };
+        var command = new ExampledCommand("own", "Give an agent another owner. The former one can not approve what it does for a while.", "countersign agent own support-bot --owner bob") { name, owner };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var changed = await client.PutAsync($"/api/v1/agents/{Uri.EscapeDataString(parsed.GetRequiredValue(name))}/owner", new AgentOwner(parsed.GetRequiredValue(owner)), ApiJson.Default.AgentOwner, ApiJson.Default.AgentChanged, ct).ConfigureAwait(false);
+            new Output(parsed.GetValue(CommandLine.Json)).Value(changed, ApiJson.Default.AgentChanged, console => console.MarkupLine($"{Shown.Line(changed.Agent.Owner)} answers for {Shown.Line(changed.Agent.Name)} now; its open connections act no more"));
             return Exit.Done;
         }));
         return command;

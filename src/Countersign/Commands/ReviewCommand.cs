@@ -22,7 +22,7 @@ internal static class ReviewCommand
             "countersign review list",
             "countersign review show rv_4k2m9x7c1d3f5g8h",
             "countersign review approve rv_4k2m9x7c1d3f5g8h --comment \"checked with support\"",
-            "countersign review watch") { server, List(server), Show(server), Watch(server), Answer(server, "approve"), Answer(server, "deny") };
+            "countersign review watch") { server, List(server), Show(server), Watch(server), Answer(server, "approve"), Answer(server, "deny"), Answer(server, "break-glass"), Aftermath(server) };
     }
 
     private static Command List(Option<string?> server)
@@ -113,7 +113,12 @@ internal static class ReviewCommand
         var id = Id();
         var comment = new Option<string?>("--comment") { Description = "what you want on the record", HelpName = "TEXT" };
         var yes = new Option<bool>("--yes", "-y") { Description = "do not ask" };
-        var command = new ExampledCommand(decision, decision == "approve" ? "Approve exactly this action, once." : "Refuse it.",
+        var command = new ExampledCommand(decision, decision switch
+            {
+                "approve" => "Approve exactly this action, once.",
+                "deny" => "Refuse it.",
+                _ => "Release it now, without those whom it waits for, where policy lets you. Everybody is told, and somebody else looks at it afterwards.",
+            },
             $"countersign review {decision} rv_4k2m9x7c1d3f5g8h",
             decision == "approve" ? "countersign review approve rv_4k2m9x7c1d3f5g8h --grant 30m --uses 5 --free '$2=1..100'" : $"countersign review {decision} rv_4k2m9x7c1d3f5g8h --comment \"see OPS-112\" --yes --json") { id, comment, yes };
         var grant = new Option<string?>("--grant") { Description = "grant the like as well, for so long, where policy lets you", HelpName = "30m" };
@@ -156,7 +161,7 @@ internal static class ReviewCommand
         try
         {
             var done = await client.PostAsync($"/api/v1/reviews/{card.Id}/answers", new AnswerRequest(draft.Statement), ApiJson.Default.AnswerRequest, ApiJson.Default.AnswerDone, ct).ConfigureAwait(false);
-            output.Value(done, ApiJson.Default.AnswerDone, console => console.MarkupLine(done.Reason == ReasonCodes.Approved ? $"[green]✓[/] {Shown.Line(done.Message)}" : $"[red]✗[/] {Shown.Line(done.Message)}"));
+            output.Value(done, ApiJson.Default.AnswerDone, console => console.MarkupLine(done.Reason is ReasonCodes.Approved or ReasonCodes.GlassBroken ? $"[green]✓[/] {Shown.Line(done.Message)}" : $"[red]✗[/] {Shown.Line(done.Message)}"));
             return Exit.Done;
         }
         catch (ApiRefused e) when (e.Problem.Reason == ReasonCodes.ReviewClosed)
@@ -199,6 +204,40 @@ internal static class ReviewCommand
         {
             return "its form";
         }
+    }
+
+    private static Command Aftermath(Option<string?> server)
+    {
+        var id = Id();
+        id.Arity = ArgumentArity.ZeroOrOne;
+        var finding = new Option<string?>("--close") { Description = "say what you found; for somebody else than who broke the glass", HelpName = "FINDING" };
+        var wrong = new Option<bool>("--unjustified") { Description = "with --close: it was wrong to break it" };
+        var command = new ExampledCommand("aftermath", "Look at broken glass, and close what follows it.",
+            "countersign review aftermath", "countersign review aftermath rv_4k2m9x7c1d3f5g8h --close \"the fix was needed, see INC-7\"") { id, finding, wrong };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var output = new Output(parsed.GetValue(CommandLine.Json));
+            if (parsed.GetValue(finding) is { } found)
+            {
+                if (!ReviewId.TryParse(parsed.GetValue(id), out var review)) throw new CommandFailure(Exit.Usage, "name the review whose glass was broken: `rv_…`");
+                var closed = await client.PostAsync($"/api/v1/aftermaths/{review}/close", new AftermathClose(!parsed.GetValue(wrong), found), ApiJson.Default.AftermathClose, ApiJson.Default.AftermathView, ct).ConfigureAwait(false);
+                output.Value(closed, ApiJson.Default.AftermathView, static console => console.MarkupLine("closed"));
+                return Exit.Done;
+            }
+
+            var list = await client.GetAsync("/api/v1/aftermaths", ApiJson.Default.AftermathList, ct).ConfigureAwait(false);
+            output.Value(list, ApiJson.Default.AftermathList, console =>
+            {
+                if (list.Aftermaths.Count == 0) console.MarkupLine("[grey]no glass was broken[/]");
+                foreach (var a in list.Aftermaths)
+                {
+                    console.MarkupLine($"{Shown.Line(a.Review)}  [red]broken by {Shown.Line(a.BrokenBy)}[/] [grey]for agent[/] {Shown.Line(a.Agent)}  [italic]“{Shown.Line(a.Comment)}”[/]");
+                    console.MarkupLine(a.ClosedBy is { } by ? $"  [grey]closed by[/] {Shown.Line(by)}[grey]:[/] {(a.Justified == true ? "justified" : "[red]not justified[/]")}[grey],[/] “{Shown.Line(a.Finding ?? "")}”" : "  [yellow]open: somebody else has to look at it[/]");
+                }
+            });
+            return Exit.Done;
+        }));
+        return command;
     }
 
     private static Argument<string> Id() => new("review") { Description = "its id, `rv_…`", HelpName = "review" };

@@ -115,21 +115,24 @@ internal sealed class GatewayHost : IAsyncDisposable
         if (listeners.Certificate is not null) builder.WebHost.UseKestrelHttpsConfiguration();
 
         var cedar = await loading.ConfigureAwait(false);
-        var policies = Own(new ServingPolicies(ServingPolicies.Open(cedar, config.PolicyFolder), config, users, agents, journal, time, options.Notice, loggers.CreateLogger<ServingPolicies>()));
+        var policies = Own(new ServingPolicies(ServingPolicies.Open(cedar, config.PolicyFolder), config, users, agents,
+            new PolicyAuthors(config.Governance, config.PolicyFolder, store, users, agents, time), journal, time, options.Notice, loggers.CreateLogger<ServingPolicies>()));
         await policies.RecordStartAsync(store).ConfigureAwait(false);
 
         var feed = new ReviewFeed();
         var delegations = new Delegations(store, journal, users, time);
-        var standings = new Standings(users, delegations, config.OnCall, time);
-        var desk = new ReviewDesk(store, journal, users, policies.Questions, standings, time,
-            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed);
+        var voices = new Voices(users, delegations, config.OnCall, time);
+        var brake = new AgentBrake(store, journal, time, new BrakeLimits { RequestsPerMinute = config.Limits.RequestsPerMinute, Denials = config.Limits.Denials, Window = config.Limits.DenialsWindow });
+        var questions = policies.Questions with { StillActs = a => agents.StillActs(a) && brake.Find(a.Agent.Id) is null };
+        var desk = new ReviewDesk(store, journal, users, questions, voices, time,
+            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security };
         await desk.RecoverAsync().ConfigureAwait(false);
 
         builder.Services
             .AddSingleton(config).AddSingleton(time).AddSingleton<IJournalStore>(store).AddSingleton<IStateReader>(store).AddSingleton(journal)
             .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
-            .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed).AddSingleton(delegations).AddSingleton(standings)
-            .AddSingleton(new Spine(policies.Questions, desk, journal, time))
+            .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed).AddSingleton(brake).AddSingleton(delegations).AddSingleton(voices)
+            .AddSingleton(new Spine(questions, desk, brake, journal, time))
             .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>()
             .AddSingleton(new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray()))
             .AddSingleton(new HostWork(desk, sessions, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
@@ -189,6 +192,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         AgentEndpoints.Map(api);
         AwayEndpoints.Map(api);
         GrantEndpoints.Map(api);
+        AftermathEndpoints.Map(api);
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
         if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);

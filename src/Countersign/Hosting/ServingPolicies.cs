@@ -14,7 +14,7 @@ namespace Countersign.Hosting;
 /// new revision, and each edit that was refused, is journalled; a bad edit leaves the old revision serving.
 /// </summary>
 internal sealed partial class ServingPolicies(
-    PolicyStore store, CountersignConfig config, UserDirectory users, AgentRegistry agents, JournalAppender journal,
+    PolicyStore store, CountersignConfig config, UserDirectory users, AgentRegistry agents, PolicyAuthors authors, JournalAppender journal,
     TimeProvider time, Action<string> notice, ILogger<ServingPolicies> logger) : IDisposable
 {
     private readonly Dictionary<string, IReadOnlyList<string>> frameworks =
@@ -36,7 +36,7 @@ internal sealed partial class ServingPolicies(
 
     public string? LastError => lastError;
 
-    public PolicyQuestions Questions => new(Decide, MayApprove) { StillActs = agents.StillActs };
+    public PolicyQuestions Questions => new(Decide, MayApprove) { StillActs = agents.StillActs, MayBreakGlass = MayBreakGlass, IsCooling = authors.IsCooling };
 
     /// <summary>What policy is told beside the action, as it is now.</summary>
     public DecisionContext ContextOf(ActorChain actors) => new()
@@ -57,7 +57,20 @@ internal sealed partial class ServingPolicies(
         var groups = review.Requirements.SelectMany(static r => r.GroupsAt(TimeSpan.MaxValue)).Distinct(StringComparer.Ordinal).ToArray();
 
         // No slot could ever be his: no need to ask.
-        if (!groups.Any(user.Groups.Contains)) return false;
+        return groups.Any(user.Groups.Contains) && Ask(user, review, channel, groups, breakGlass: false);
+    }
+
+    /// <summary>Nobody, where no policy names it: no need to ask.</summary>
+    private bool MayBreakGlass(UserEntry user, Review review, string channel) =>
+        store.Current.Policies.Any(static p => p is { IsForbid: false, NamesBreakGlass: true })
+        && Ask(user, review, channel, review.Requirements.SelectMany(static r => r.GroupsAt(TimeSpan.MaxValue)).Distinct(StringComparer.Ordinal).ToArray(), breakGlass: true);
+
+    /// <summary>Whether this human may administer this gateway in this respect, now (I11). One of <see cref="AdministerActions"/>.</summary>
+    public ApproveAnswer MayAdminister(UserEntry user, string action, string channel) =>
+        Wait(store.CanAdministerAsync(new AdministerRequest(user.Ref, user.Groups.Order(StringComparer.Ordinal).ToArray(), action, channel, time.GetUtcNow())));
+
+    private bool Ask(UserEntry user, Review review, string channel, IReadOnlyList<string> groups, bool breakGlass)
+    {
         var facts = new ReviewFacts
         {
             Id = review.Id.Value,
@@ -68,7 +81,7 @@ internal sealed partial class ServingPolicies(
             DataClasses = review.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).ToArray(),
             Intent = review.Intent,
         };
-        return Wait(store.CanApproveAsync(new ApproveRequest(user.Ref, user.Groups.Order(StringComparer.Ordinal).ToArray(), facts, channel, time.GetUtcNow()))).Permitted;
+        return Wait(store.CanApproveAsync(new ApproveRequest(user.Ref, user.Groups.Order(StringComparer.Ordinal).ToArray(), facts, channel, time.GetUtcNow()) { BreakGlass = breakGlass })).Permitted;
     }
 
     /// <summary>An answer is there at once unless every guest is busy; then this waits, as its caller must.</summary>
@@ -104,11 +117,24 @@ internal sealed partial class ServingPolicies(
             CanonicalJson.Object(("errors", CanonicalJson.Strings(load.Diagnostics.Select(static d => d.ToString()))))), []);
     }
 
-    private Task RecordAsync(PolicyRevision revision, IStateReader reader) => WriteAsync(
-        new EntryDraft("policy-revision",
-            CanonicalJson.Object(("revision", revision.Id.ContentHash), ("commit", revision.Id.GitCommit is { } commit ? (CanonicalJson)commit : null), ("count", revision.Policies.Count)),
-            CanonicalJson.Object(("policies", CanonicalJson.Array(revision.Policies.Select(static p => (CanonicalJson)CanonicalJson.Object(("id", p.Id), ("source", p.Source), ("text", p.Text))))))),
-        [HostState.Put(reader, HostState.Policy, revision.Id.ContentHash)]);
+    /// <summary>
+    /// Journals a revision with its authors. Who they are counts at once, before it is written: a change that could not be
+    /// journalled is no way around (I11).
+    /// </summary>
+    private async Task RecordAsync(PolicyRevision revision, IStateReader reader)
+    {
+        var (change, next, write) = authors.Of(revision);
+        authors.Remember(next);
+        await WriteAsync(
+            new EntryDraft("policy-revision",
+                CanonicalJson.Object(
+                    ("revision", revision.Id.ContentHash), ("commit", revision.Id.GitCommit is { } commit ? (CanonicalJson)commit : null), ("count", revision.Policies.Count),
+                    ("authors", CanonicalJson.Strings(authors.Users(change).Select(static u => u.Value).Order(StringComparer.Ordinal))), ("added", CanonicalJson.Strings(change.Added)), ("loosened", change.Loosened)),
+                CanonicalJson.Object(
+                    ("authors", CanonicalJson.Strings(change.Authors)),
+                    ("policies", CanonicalJson.Array(revision.Policies.Select(static p => (CanonicalJson)CanonicalJson.Object(("id", p.Id), ("source", p.Source), ("text", p.Text))))))),
+            [HostState.Put(reader, HostState.Policy, revision.Id.ContentHash), write]).ConfigureAwait(false);
+    }
 
     private async Task WriteAsync(EntryDraft entry, IReadOnlyList<StateChange> changes)
     {

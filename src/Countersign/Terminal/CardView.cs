@@ -58,7 +58,8 @@ internal static class CardView
         if (card.MayGrant is { } terms) Row(rows, "", $"[grey]the like may be granted for up to[/] {Shown.Span(TimeSpan.FromSeconds(terms.ForSeconds))}[grey],[/] {terms.Uses} [grey]times[/]");
         if (card.Grant is { } of) Row(rows, "granted", $"a use of {Shown.Line(of)}: nobody was asked again");
         foreach (var note in card.Notes) Row(rows, "note", $"[yellow]{Shown.Line(note)}[/]");
-        foreach (var answer in card.Answers) Row(rows, answer.Decision == "approve" ? "approved" : "denied", Answer(answer));
+        if (card.GlassBroken) Row(rows, "", "[white on red] GLASS BROKEN [/] [red]released without those whom it waited for[/]");
+        foreach (var answer in card.Answers) Row(rows, answer.Decision switch { "approve" => "approved", "deny" => "denied", _ => "broken by" }, Answer(answer));
         Row(rows, card.ClosedAt is null ? "until" : "closed", Ending(card, now));
         if (Outcome(card.Outcome) is { } outcome) Row(rows, "outcome", outcome);
 

@@ -39,6 +39,7 @@ internal sealed class House : IAsyncDisposable
     public UserDirectory Users { get; private set; } = null!;
     public AgentRegistry Agents { get; private set; } = null!;
     public HumanSessions Sessions { get; private set; } = null!;
+    public AgentBrake Brake { get; private set; } = null!;
     public Delegations Delegations { get; private set; } = null!;
     public List<OnCallSchedule> OnCall { get; } = [];
     public ReviewDesk Desk { get; private set; } = null!;
@@ -62,9 +63,10 @@ internal sealed class House : IAsyncDisposable
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
         Delegations = new Delegations(Store, Journal, Users, Time);
-        Desk = new ReviewDesk(Store, Journal, Users, policy, new Standings(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed);
+        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security" };
         await Desk.RecoverAsync();
-        Spine = new Spine(policy, Desk, Journal, Time);
+        Brake = new AgentBrake(Store, Journal, Time, new BrakeLimits { Denials = 5, RequestsPerMinute = 600 });
+        Spine = new Spine(policy, Desk, Brake, Journal, Time);
         if (Agents.Find("bot") is null) Assert.Equal(AgentChangeStatus.Done, (await Agents.AddAsync("bot", "olga", "uwe", ["agents"], User("olga").Ref)).Status);
         Bot = Agents.ChainOf(Agents.Find("bot")!)!;
     }

@@ -17,7 +17,17 @@ internal sealed class Rules
 
     public Func<ActorChain, bool> StillActs { get; set; } = static _ => true;
 
-    public PolicyQuestions Questions => new(a => Decide(a), (u, r, c) => MayApprove(u, r, c)) { StillActs = a => StillActs(a) };
+    /// <summary>Nobody, as where no policy names it.</summary>
+    public Func<UserEntry, Review, string, bool> MayBreakGlass { get; set; } = static (_, _, _) => false;
+
+    public Func<OpaqueId, Review, bool> IsCooling { get; set; } = static (_, _) => false;
+
+    public PolicyQuestions Questions => new(a => Decide(a), (u, r, c) => MayApprove(u, r, c))
+    {
+        StillActs = a => StillActs(a),
+        MayBreakGlass = (u, r, c) => MayBreakGlass(u, r, c),
+        IsCooling = (u, r) => IsCooling(u, r),
+    };
 
     public void Ask(params Requirement[] requirements) => Decide = Review(requirements);
 

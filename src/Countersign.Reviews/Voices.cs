@@ -7,31 +7,33 @@ namespace Countersign.Reviews;
 /// The groups in which people speak about a review now: their own, those of schedules by which they are on call, and those
 /// lent by people who are away. Asked afresh each time (P33); nothing is remembered.
 /// </summary>
-public sealed class Standings(UserDirectory users, Delegations delegations, IReadOnlyList<OnCallSchedule> schedules, TimeProvider time)
+public sealed class Voices(UserDirectory users, Delegations delegations, IReadOnlyList<OnCallSchedule> schedules, TimeProvider time)
 {
     public IReadOnlyList<OnCallSchedule> Schedules { get; } = schedules;
 
     /// <summary>How things stand at this moment, for one review.</summary>
-    public Standing For(Review review)
+    /// <param name="review">The review.</param>
+    /// <param name="barred">Whether somebody may not say yes to it himself.</param>
+    public Speaking For(Review review, Func<OpaqueId, bool> barred)
     {
         var now = time.GetUtcNow();
         var onCall = Schedules.Select(s => (s.Group, User: s.At(now))).Where(static s => s.User is not null).ToArray();
 
         // Who is behind the action lends nobody his voice about it, and who has spoken himself has used it (I4).
-        var lent = delegations.List().Where(d => d.IsActive(now) && !review.IsActor(d.Away.Id) && review.Answers.All(a => a.User != d.Away.Id) && users.Find(d.Away.Id) is not null)
+        var lent = delegations.List().Where(d => d.IsActive(now) && !barred(d.Away.Id) && review.Answers.All(a => a.User != d.Away.Id) && users.Find(d.Away.Id) is not null)
             .ToLookup(static d => d.To.Id);
-        return new Standing(users, onCall!, lent);
+        return new Speaking(users, onCall!, lent);
     }
 }
 
 /// <summary>How things stand for one review at one moment.</summary>
-public sealed class Standing
+public sealed class Speaking
 {
     private readonly UserDirectory users;
     private readonly IReadOnlyList<(string Group, string User)> onCall;
     private readonly ILookup<OpaqueId, Delegation> lent;
 
-    internal Standing(UserDirectory users, IReadOnlyList<(string Group, string User)> onCall, ILookup<OpaqueId, Delegation> lent)
+    internal Speaking(UserDirectory users, IReadOnlyList<(string Group, string User)> onCall, ILookup<OpaqueId, Delegation> lent)
     {
         this.users = users;
         this.onCall = onCall;
