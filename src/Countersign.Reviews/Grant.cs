@@ -106,7 +106,8 @@ public sealed record GrantWish(TimeSpan For, int Uses, IReadOnlyList<FreeParamet
         ("uses", Uses),
         ("free", CanonicalJson.Array(Free.Select(static f => f.ToCanonical()))));
 
-    internal static GrantWish Read(JsonElement json) => new(
+    /// <summary>From its canonical form.</summary>
+    public static GrantWish Read(JsonElement json) => new(
         TimeSpan.FromSeconds(json.GetProperty("forSeconds").GetInt32()), json.GetProperty("uses").GetInt32(),
         json.GetProperty("free").EnumerateArray().Select(FreeParameter.Read).ToArray());
 

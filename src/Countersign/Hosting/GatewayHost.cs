@@ -8,6 +8,7 @@ using Countersign.Gateway;
 using Countersign.Identity;
 using Countersign.Identity.Oidc;
 using Countersign.Journal;
+using Countersign.Pages;
 using Countersign.Policy;
 using Countersign.Policy.Cedar;
 using Countersign.Reviews;
@@ -128,13 +129,14 @@ internal sealed class GatewayHost : IAsyncDisposable
             new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security };
         await desk.RecoverAsync().ConfigureAwait(false);
 
+        var connections = new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray());
         builder.Services
             .AddSingleton(config).AddSingleton(time).AddSingleton<IJournalStore>(store).AddSingleton<IStateReader>(store).AddSingleton(journal)
             .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
-            .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(desk).AddSingleton(feed).AddSingleton(brake).AddSingleton(delegations).AddSingleton(voices)
+            .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(policies.Store).AddSingleton(desk).AddSingleton(feed).AddSingleton(brake).AddSingleton(delegations).AddSingleton(voices)
             .AddSingleton(new Spine(questions, desk, brake, journal, time))
             .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>()
-            .AddSingleton(new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray()))
+            .AddSingleton(connections).AddConsole(ConsoleParts.Seams(config, policies, agents, connections))
             .AddSingleton(new HostWork(desk, sessions, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         if (oidc is not null) builder.Services.AddSingleton(oidc);
@@ -196,6 +198,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
         if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);
+        ConsolePages.Map(app);
     }
 
     private static ModuleCache Cache(string folder, Action<string> notice)

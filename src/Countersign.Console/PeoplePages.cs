@@ -1,0 +1,51 @@
+using Countersign.Identity;
+using Countersign.Pages.Layout;
+using Countersign.Pages.People;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+
+namespace Countersign.Pages;
+
+public static partial class ConsolePages
+{
+    private static void MapPeople(IEndpointRouteBuilder pages)
+    {
+        pages.MapGet("/login", static (HttpContext http) => Login(http)).WithMetadata(AnswersAnybody.Instance);
+        pages.MapGet("/login/link", static () => Page<LinkPage>()).WithMetadata(AnswersAnybody.Instance);
+        pages.MapGet("/me", static (HttpContext http, HumanSessions sessions, TimeProvider time) => Me(http, sessions, time));
+        pages.MapPost("/me/sessions/{id}/end", EndAsync);
+    }
+
+    /// <summary>Who is signed in already has no business here.</summary>
+    private static IResult Login(HttpContext http) => http.Features.Get<SignedIn>() is not null
+        ? new SeeOther("/")
+        : Page<LoginPage>((nameof(LoginPage.Return), http.Request.Query["return"].ToString()));
+
+    private static RazorComponentResult<MePage> Me(HttpContext http, HumanSessions sessions, TimeProvider time)
+    {
+        var reader = Reader.Of(http);
+        return Page<MePage>((nameof(MePage.Reader), reader), (nameof(MePage.Now), time.GetUtcNow()),
+            (nameof(MePage.Sessions), sessions.Of(reader.User.Ref.Id).OrderByDescending(static s => s.LastSeenAt).ToArray()));
+    }
+
+    private static async Task<IResult> EndAsync(HttpContext http, HumanSessions sessions, string id)
+    {
+        var reader = Reader.Of(http);
+
+        // Of one's own only: somebody else's does not exist here. A cookie whose session has ended opens nothing, so it may stay.
+        if (sessions.Of(reader.User.Ref.Id).FirstOrDefault(s => s.Id == id) is { } session)
+        {
+            var own = session.Id == reader.Session.Id;
+            if (!await sessions.EndAsync(session, own ? SessionEnd.SignedOut : SessionEnd.EndedElsewhere).ConfigureAwait(false))
+            {
+                return Page<Message>(503, (nameof(Message.Reader), reader), (nameof(Message.Title), "Not ended"), (nameof(Message.Text), "The session could not be ended, because the journal can not be written. Try again."));
+            }
+
+            if (own) return new SeeOther("/login");
+        }
+
+        return new SeeOther("/me");
+    }
+}

@@ -1,0 +1,81 @@
+using Countersign.EndToEnd.Tests.Fixtures;
+using Microsoft.Playwright;
+using Npgsql;
+
+namespace Countersign.Console.Tests;
+
+/// <summary>Every page in both themes and both widths, as pictures under the test's output folder for people to look at.</summary>
+[Collection("console")]
+public sealed class ScreenTests(Stage stage)
+{
+    private static readonly string Folder = Directory.CreateDirectory(Path.Combine(AppContext.BaseDirectory, "screens")).FullName;
+
+    private static readonly (int Width, int Height)[] Sizes = [(360, 740), (1280, 860)];
+
+    [Fact]
+    public async Task Pages_fit_both_widths_in_both_themes_without_a_word_on_the_console()
+    {
+        await stage.DenyAllAsync();
+        await using var psql = stage.Gateway.Psql(
+            "-c", "SET countersign.reason = 'refund for order 42, the customer was charged twice'", "-c", "SET countersign.ticket = 'SUP-1182'",
+            "-c", "UPDATE customers\nSET    credit = credit + 4200,   -- cents\n       name = 'Ada Lovelace'\nWHERE  id = 42");
+        await psql.SaysAsync("held for review");
+        var review = await GatewayProcess.TheOpenReviewAsync(stage.Bob);
+        await using var delete = stage.Gateway.Psql("-c", "DELETE FROM customers");
+        await delete.SaysAsync("held for review");
+        await using var connection = await stage.Gateway.ConnectAsync();
+        await using var command = new NpgsqlCommand("UPDATE customers SET email = $1, credit = $2 WHERE id = $3", connection) { Parameters = { new() { Value = "ada@example.test" }, new() { Value = 100L }, new() { Value = 7L } } };
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(120));
+        var running = command.ExecuteNonQueryAsync(patience.Token);
+        var open = await GatewayProcess.OpenReviewsAsync(stage.Bob, 3);
+        var deletion = open.First(static r => r.GetProperty("statement").GetString()!.StartsWith("DELETE", StringComparison.Ordinal)).GetProperty("id").GetString();
+        var bound = open.First(static r => r.GetProperty("statement").GetString()!.Contains("$1", StringComparison.Ordinal)).GetProperty("id").GetString();
+
+        (string Name, string Path)[] pages =
+        [
+            ("inbox", "/"), ("review", $"/reviews/{review}"), ("review-danger", $"/reviews/{deletion}"), ("review-values", $"/reviews/{bound}"),
+            ("activity", "/activity"), ("story", $"/activity/{review}"), ("policies", "/policies?agent=robo&target=shop&action=sql:update&resource=public.customers"), ("targets", "/targets"), ("me", "/me"),
+        ];
+        foreach (var theme in (ColorScheme[])[ColorScheme.Light, ColorScheme.Dark])
+        {
+            foreach (var (width, height) in Sizes)
+            {
+                await using var seat = await stage.SitAsync("alice", width, height, theme);
+                foreach (var (name, path) in pages)
+                {
+                    await seat.Page.GotoAsync(path);
+                    await Shoot(seat, $"{name}-{width}-{theme}");
+                    Assert.True(await seat.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= innerWidth"), $"{path} scrolls sideways at {width}");
+                }
+
+                await seat.Page.GotoAsync($"/reviews/{review}");
+                await seat.Page.ClickAsync("button[data-key=a]");
+                await Shoot(seat, $"confirm-{width}-{theme}");
+                Assert.Empty(seat.Complaints);
+
+                // What only an admin has, and what nobody needs a session for.
+                await using var root = await stage.SitAsync("root", width, height, theme);
+                await root.Page.GotoAsync("/agents");
+                await Shoot(root, $"agents-{width}-{theme}");
+                await root.Page.GotoAsync($"/reviews/{review}");
+                await Shoot(root, $"review-other-{width}-{theme}");
+                await using var nobody = await stage.OpenAsync(width, height, theme);
+                await nobody.Page.GotoAsync("/login");
+                await Shoot(nobody, $"login-{width}-{theme}");
+            }
+        }
+
+        Assert.Equal("approved", (await GatewayProcess.AnswerAsync(stage.Bob, review)).Reason);
+        await psql.EndsAsync();
+        await stage.DenyAllAsync();
+        await Assert.ThrowsAsync<PostgresException>(() => running);
+        await using var after = await stage.SitAsync("alice", 360, 740);
+        foreach (var (name, path) in ((string Name, string Path)[])[("after", $"/reviews/{review}"), ("after-story", $"/activity/{review}"), ("after-inbox", "/")])
+        {
+            await after.Page.GotoAsync(path);
+            await Shoot(after, $"{name}-360-light");
+        }
+
+        static Task Shoot(Seat seat, string name) => seat.Page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(Folder, $"{name}.png".ToLowerInvariant()), FullPage = name.Contains("1280", StringComparison.Ordinal) });
+    }
+}
