@@ -121,7 +121,7 @@ public static partial class ConsolePages
     private static async Task<IResult> ChangeAgentAsync(HttpContext http, AgentRegistry agents, UserDirectory users, ConsoleSeams seams, Func<Core.PrincipalRef, Task<AgentChange>> change)
     {
         var reader = Reader.Of(http);
-        if (!reader.IsAdmin) return Page<Message>(403, (nameof(Message.Reader), reader), (nameof(Message.Title), "Not yours to change"), (nameof(Message.Text), $"Only members of group `{SignedIn.Admins}` change agents."));
+        if (!reader.IsAdmin) return Page<Message>(403, (nameof(Message.Reader), reader), (nameof(Message.Title), "Not yours to change"), (nameof(Message.Text), "No policy lets you change agents (`countersign:agents`)."));
         var changed = await change(reader.User.Ref).ConfigureAwait(false);
         if (changed is { Status: AgentChangeStatus.Done, Key: null }) return new SeeOther("/agents");
         return changed is { Status: AgentChangeStatus.Done, Agent: { } agent, Key: { } key }

@@ -11,12 +11,14 @@ public sealed record Voice(IReadOnlyList<UserEntry> Eligible, AnswerResult? Cann
 
 public sealed partial class ReviewDesk
 {
-    /// <summary>Who sees everything, who may approve it, who answered it, and those in whose name it is done.</summary>
+    /// <summary>Who sees everything, who may approve it or break its glass, who answered it, those in whose name it is done; of a broken one, security.</summary>
     public bool MaySee(UserEntry user, bool seesAll, Review review) =>
         seesAll
         || review.IsActor(user.Ref.Id)
         || review.Answers.Any(a => a.User == user.Ref.Id)
-        || Eligible(review).Any(u => u.Ref.Id == user.Ref.Id);
+        || Eligible(review).Any(u => u.Ref.Id == user.Ref.Id)
+        || (review.GlassBrokenBy is not null && IsSecurity(user))
+        || MayBreakGlass(user, review);
 
     /// <summary>What a human may say on a channel; promises nothing, since the answer itself is checked again.</summary>
     public Voice VoiceOf(UserEntry user, Review review, string channel)

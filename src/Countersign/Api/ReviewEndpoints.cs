@@ -37,7 +37,7 @@ internal static class ReviewEndpoints
         };
         return found is null
             ? Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, "`state` is `open` or `closed`")
-            : Results.Json(new ReviewList(found.Where(r => MaySee(desk, me, r)).Select(r => ReviewSummary.Of(r, desk.WaiterCount(r.Id))).ToArray()), ApiJson.Default.ReviewList);
+            : Results.Json(new ReviewList(found.Where(r => desk.MaySee(me.User, me.IsAdmin, r)).Select(r => ReviewSummary.Of(r, desk.WaiterCount(r.Id))).ToArray()), ApiJson.Default.ReviewList);
     }
 
     private static IResult Get(HttpContext http, ReviewDesk desk, string id) =>
@@ -61,13 +61,13 @@ internal static class ReviewEndpoints
             await http.Response.Body.FlushAsync(ct).ConfigureAwait(false);
             foreach (var review in desk.ListOpen())
             {
-                if (Reader() is { } me && MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
+                if (Reader() is { } me && desk.MaySee(me.User, me.IsAdmin, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
             }
 
             while (await Live(next).ConfigureAwait(false))
             {
                 var review = changes.Current;
-                if (Reader() is { } me && MaySee(desk, me, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
+                if (Reader() is { } me && desk.MaySee(me.User, me.IsAdmin, review)) yield return new SseItem<ReviewCard>(Card(desk, me, review), "review");
                 next = changes.MoveNextAsync();
             }
         }
@@ -113,7 +113,8 @@ internal static class ReviewEndpoints
         if (!ReviewId.TryParse(id, out var reviewId) || desk.Find(reviewId) is not { } found) return false;
 
         // The same answer as for none: an id tells a stranger nothing.
-        if (!MaySee(desk, SignedIn.Of(http), found)) return false;
+        var me = SignedIn.Of(http);
+        if (!desk.MaySee(me.User, me.IsAdmin, found)) return false;
         review = found;
         return true;
     }
@@ -128,13 +129,4 @@ internal static class ReviewEndpoints
             : ReasonCodes.NotEligible;
         return ReviewCard.Of(review, desk.WaiterCount(review.Id), desk.Asking(review), eligible.Select(static u => u.Ref.Name), cannot);
     }
-
-    /// <summary>Admins, who may approve it or break its glass, who answered it, those in whose name it is done; of a broken one, security.</summary>
-    private static bool MaySee(ReviewDesk desk, SignedIn me, Review review) =>
-        me.IsAdmin
-        || review.IsActor(me.User.Ref.Id)
-        || review.Answers.Any(a => a.User == me.User.Ref.Id)
-        || desk.Eligible(review).Any(u => u.Ref.Id == me.User.Ref.Id)
-        || (review.GlassBrokenBy is not null && desk.IsSecurity(me.User))
-        || desk.MayBreakGlass(me.User, review);
 }

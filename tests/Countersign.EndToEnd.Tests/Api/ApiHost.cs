@@ -59,13 +59,10 @@ internal sealed class ApiHost : IAsyncDisposable
             Notice = host.Notices.Enqueue,
             Logging = logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new Collected(host.Log)),
             Time = time ?? TimeProvider.System,
-            CacheFolder = SharedCache,
+            CacheFolder = Fixtures.GatewayProcess.SharedCache,
         }, TestContext.Current.CancellationToken);
         return host;
     }
-
-    /// <summary>Compiled modules are kept between tests and runs: they are verified before they are loaded.</summary>
-    public static string SharedCache { get; } = Path.Combine(Path.GetTempPath(), $"countersign-test-cache-{Environment.UserName}");
 
     public static void WriteShop(string folder, Func<string, string>? config = null)
     {

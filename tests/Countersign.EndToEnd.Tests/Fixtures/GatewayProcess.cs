@@ -111,13 +111,16 @@ public sealed partial class GatewayProcess : IAsyncDisposable
         return gateway;
     }
 
+    /// <summary>Compiled modules are kept between tests and runs: they are verified before they are loaded.</summary>
+    public static string SharedCache { get; } = Path.Combine(Path.GetTempPath(), $"countersign-test-cache-{Environment.UserName}");
+
     /// <summary>Compiled modules of an earlier start, where there are any: compiling takes seconds.</summary>
     private async Task WarmAsync()
     {
-        if (OperatingSystem.IsWindows() || !Directory.Exists(Api.ApiHost.SharedCache)) return;
+        if (OperatingSystem.IsWindows() || !Directory.Exists(SharedCache)) return;
         const UnixFileMode ours = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         Directory.CreateDirectory(Path.Combine(folder, "data"), ours);
-        await Child.RunAsync("cp", "-a", Api.ApiHost.SharedCache, Path.Combine(folder, "data", "cache"));
+        await Child.RunAsync("cp", "-a", SharedCache, Path.Combine(folder, "data", "cache"));
     }
 
     private async Task RunAsync()
