@@ -54,7 +54,12 @@ internal static class ConfigShape
                 ("name-claim", Value),
                 ("subject-claim", Value),
                 ("groups", new Shape.Named(Value)),
-                ("groups-max-age", Value))))),
+                ("groups-max-age", Value))),
+            ("scim", Shape.Of(
+                ("token", Reference),
+                ("match", Value),
+                ("groups", new Shape.Named(Value)),
+                ("groups-from", Value))))),
         ("users", new Shape.Named(Shape.Of(("groups", Names), ("subject", Value)))),
         ("targets", new Shape.Named(Shape.Of(
             ("kind", Value),

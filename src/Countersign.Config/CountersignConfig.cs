@@ -111,6 +111,24 @@ public sealed record IdentityConfig
 
     /// <summary>The identity provider; null for one-time codes alone.</summary>
     public OidcConfig? Oidc { get; init; }
+
+    /// <summary>Provisioning by SCIM; null for none.</summary>
+    public ScimConfig? Scim { get; init; }
+}
+
+/// <summary>Provisioning by SCIM, complete.</summary>
+public sealed record ScimConfig
+{
+    public required Secret Token { get; init; }
+
+    /// <summary>True where `userName` tells who somebody is here; false where `externalId`, the provider's subject, does.</summary>
+    public required bool MatchesUserName { get; init; }
+
+    /// <summary>The provider's groups by their names here; null takes them as they are.</summary>
+    public IReadOnlyDictionary<string, string>? Groups { get; init; }
+
+    /// <summary>False where groups come from the OpenID Connect claim nevertheless.</summary>
+    public required bool OwnsGroups { get; init; }
 }
 
 /// <summary>An OpenID Connect provider, complete.</summary>

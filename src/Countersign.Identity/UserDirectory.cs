@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Countersign.Core;
+using Countersign.Identity.Scim;
 using Countersign.Journal;
 
 namespace Countersign.Identity;
@@ -40,6 +41,9 @@ public sealed record DirectoryOptions
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(10);
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Provisioning by SCIM; null for none.</summary>
+    public ScimOptions? Scim { get; init; }
 }
 
 /// <summary>Why somebody whom the provider vouches for is nobody here, or null with the user.</summary>
@@ -55,6 +59,8 @@ public sealed partial class UserDirectory : IDisposable
 {
     private const string Names = "users";
     private const string People = "people";
+    private const string Provisioned = "scim-users";
+    private const string ProvisionedGroups = "scim-groups";
 
     private readonly IStateReader reader;
     private readonly JournalAppender journal;
@@ -63,6 +69,12 @@ public sealed partial class UserDirectory : IDisposable
     private readonly SemaphoreSlim changing = new(1, 1);
     private readonly ConcurrentDictionary<OpaqueId, Task> refreshing = new();
     private readonly ConcurrentDictionary<OpaqueId, DateTimeOffset> tried = new();
+
+    // What the store holds, kept so that a change costs no reading of all of it. Written under `changing`.
+    private readonly Dictionary<string, (PersonDocument Person, long Version)> people = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, UserDocument> names = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (ScimUser User, long Version)> scimUsers = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (ScimGroup Group, long Version)> scimGroups = new(StringComparer.Ordinal);
     private volatile Snapshot now;
 
     private UserDirectory(IReadOnlyList<UserEntry> declared, IStateReader reader, JournalAppender journal, DirectoryOptions options)
@@ -71,7 +83,30 @@ public sealed partial class UserDirectory : IDisposable
         this.reader = reader;
         this.journal = journal;
         this.options = options;
-        now = Snapshot.Build(declared, options, reader, null);
+        Load();
+        now = Build(null);
+    }
+
+    private void Load()
+    {
+        people.Clear();
+        names.Clear();
+        scimUsers.Clear();
+        scimGroups.Clear();
+        foreach (var d in reader.List(People)) people[d.Key] = (JsonSerializer.Deserialize(d.Value, IdentityJson.Default.PersonDocument)!, d.Version);
+        foreach (var d in reader.List(Names)) names[d.Key] = JsonSerializer.Deserialize(d.Value, IdentityJson.Default.UserDocument)!;
+        foreach (var d in reader.List(Provisioned)) scimUsers[d.Key] = (JsonSerializer.Deserialize(d.Value, ScimJson.Default.ScimUser)!, d.Version);
+        foreach (var d in reader.List(ProvisionedGroups)) scimGroups[d.Key] = (JsonSerializer.Deserialize(d.Value, ScimJson.Default.ScimGroup)!, d.Version);
+    }
+
+    /// <summary>Writes; where it is not known to be written, what the store has is read again, whichever that is.</summary>
+    private async Task<WriteResult> WriteAsync(IReadOnlyList<EntryDraft> entries, IReadOnlyList<StateChange> changes)
+    {
+        var result = await journal.WriteAsync(new WriteSet(entries, changes)).ConfigureAwait(false);
+        if (result.Status == WriteStatus.Committed) return result;
+        Load();
+        now = Build(now);
+        return result;
     }
 
     public IReadOnlyCollection<UserEntry> All => now.All;
@@ -191,8 +226,8 @@ public sealed partial class UserDirectory : IDisposable
     private async Task<Recognised> RecordAsync(Subject subject, string? name, IReadOnlySet<string> groups)
     {
         var at = options.Time.GetUtcNow();
-        var stored = reader.Get(People, subject.Key);
-        var known = stored is null ? null : JsonSerializer.Deserialize(stored.Value, IdentityJson.Default.PersonDocument);
+        var stored = people.TryGetValue(subject.Key, out var kept) ? kept : default;
+        var known = stored.Person;
         var linked = declared.FirstOrDefault(u => options.Links.TryGetValue(u.Ref.Name, out var link) && link == subject);
 
         // An id of the config is the config's to give: a person who was linked and is not any more is somebody else.
@@ -215,11 +250,7 @@ public sealed partial class UserDirectory : IDisposable
                 if (why is null)
                 {
                     called = name;
-                    if (reader.Get(Names, name) is null)
-                    {
-                        entries.Add(new EntryDraft("user-known", CanonicalJson.Object(("user", id)), CanonicalJson.Object(("name", name), ("issuer", subject.Issuer), ("subject", subject.Value))));
-                        changes.Add(new StateChange.Put(Names, name, 0, null, JsonSerializer.SerializeToUtf8Bytes(new UserDocument(id) { Subject = subject.Key }, IdentityJson.Default.UserDocument)));
-                    }
+                    Claim(name, id, subject, entries, changes);
                 }
                 else if (known is null)
                 {
@@ -237,24 +268,33 @@ public sealed partial class UserDirectory : IDisposable
         }
 
         var person = new PersonDocument(id, subject.Issuer, subject.Value, called, sorted, at);
-        changes.Add(new StateChange.Put(People, subject.Key, stored?.Version ?? 0, null, JsonSerializer.SerializeToUtf8Bytes(person, IdentityJson.Default.PersonDocument)));
-        var result = await journal.WriteAsync(new WriteSet(entries, changes)).ConfigureAwait(false);
+        changes.Add(new StateChange.Put(People, subject.Key, stored.Version, null, JsonSerializer.SerializeToUtf8Bytes(person, IdentityJson.Default.PersonDocument)));
+        var result = await WriteAsync(entries, changes).ConfigureAwait(false);
         if (result.Status != WriteStatus.Committed) return new Recognised(null, ReasonCodes.JournalUnavailable, result.Detail);
-        now = Snapshot.Build(declared, options, reader, now);
+        people[subject.Key] = (person, result.Versions[^1]);
+        if (linked is null) names.TryAdd(called, new UserDocument(id) { Subject = subject.Key });
+        now = Build(now);
         tried.TryRemove(new OpaqueId(id), out _);
         return Find(new OpaqueId(id)) is { } user
             ? new Recognised(user, null, null)
             : new Recognised(null, ReasonCodes.UserDisabled, "this user is disabled");
     }
 
+    /// <summary>Gives a name that is nobody's to this person, for ever.</summary>
+    private void Claim(string name, string id, Subject subject, List<EntryDraft> entries, List<StateChange> changes)
+    {
+        if (names.ContainsKey(name)) return;
+        entries.Add(new EntryDraft("user-known", CanonicalJson.Object(("user", id)), CanonicalJson.Object(("name", name), ("issuer", subject.Issuer), ("subject", subject.Value))));
+        changes.Add(new StateChange.Put(Names, name, 0, null, JsonSerializer.SerializeToUtf8Bytes(new UserDocument(id) { Subject = subject.Key }, IdentityJson.Default.UserDocument)));
+    }
+
     /// <summary>Why a person may not be called so, or null.</summary>
     private string? Refuse(string name, Subject subject)
     {
         if (!Core.Names.IsWellFormed(name)) return $"the provider calls this person `{VisibleText.Of(name, multiline: false)}`, which is no name here ({Core.Names.Rule}); set `identity.oidc.name-claim` to a claim that is";
-        var taken = reader.List(Names).FirstOrDefault(d => string.Equals(d.Key, name, StringComparison.OrdinalIgnoreCase));
-        if (taken is null) return null;
-        var owner = JsonSerializer.Deserialize(taken.Value, IdentityJson.Default.UserDocument)!;
-        return owner.Subject == subject.Key && taken.Key == name
+        var taken = names.FirstOrDefault(n => string.Equals(n.Key, name, StringComparison.OrdinalIgnoreCase));
+        if (taken.Key is null) return null;
+        return taken.Value.Subject == subject.Key && taken.Key == name
             ? null
             : $"`{name}` is the name of somebody else here; if it is the same person, say so in the config: `users: {{ {taken.Key}: {{ subject: {VisibleText.Of(subject.Value, multiline: false)} }} }}`";
     }
@@ -265,52 +305,56 @@ public sealed partial class UserDirectory : IDisposable
     private sealed record Snapshot(IReadOnlyDictionary<string, UserEntry> ByName, IReadOnlyDictionary<OpaqueId, UserEntry> ById)
     {
         public IReadOnlyCollection<UserEntry> All { get; } = ById.Values.ToArray();
+    }
 
-        public static Snapshot Build(IReadOnlyList<UserEntry> declared, DirectoryOptions options, IStateReader reader, Snapshot? before)
+    private Snapshot Build(Snapshot? before)
+    {
+        var provisioned = options.Scim is null ? null : new Provisioning(options.Scim, scimUsers.Values.Select(static u => u.User), scimGroups.Values.Select(static g => g.Group));
+        var byId = new Dictionary<OpaqueId, UserEntry>();
+        foreach (var user in declared)
         {
-            var people = reader.List(People).Select(static d => JsonSerializer.Deserialize(d.Value, IdentityJson.Default.PersonDocument)!).ToArray();
-            var byId = new Dictionary<OpaqueId, UserEntry>();
-            foreach (var user in declared)
+            if (options.Links.GetValueOrDefault(user.Ref.Name) is not { } link)
             {
-                var link = options.Links.GetValueOrDefault(user.Ref.Name);
-                var person = link is null ? null : people.FirstOrDefault(p => p.Issuer == link.Issuer && p.Subject == link.Value && p.Id == user.Ref.Id.Value);
-
-                // Linked and not seen yet: he has what the config gives him, and decides nothing before the provider vouched for him.
-                Keep(link is null ? user : user with
-                {
-                    Groups = user.Groups.Union(person?.Groups ?? []).ToHashSet(StringComparer.Ordinal),
-                    Subject = link,
-                    GroupsReadAt = person?.GroupsReadAt ?? DateTimeOffset.MinValue,
-                });
+                Keep(user);
+                continue;
             }
 
-            var linked = options.Links.Values.ToHashSet();
-            foreach (var person in people)
-            {
-                var subject = new Subject(person.Issuer, person.Subject);
-                if (linked.Contains(subject) || byId.ContainsKey(new OpaqueId(person.Id))) continue;
-                Keep(new UserEntry(new PrincipalRef(PrincipalKind.User, new OpaqueId(person.Id), person.Name), person.Groups.ToHashSet(StringComparer.Ordinal))
-                {
-                    Subject = subject,
-                    GroupsReadAt = person.GroupsReadAt,
-                });
-            }
+            // Linked and not seen yet: he has what the config gives him, and decides nothing before the provider vouched for him.
+            var person = people.TryGetValue(link.Key, out var kept) && kept.Person.Id == user.Ref.Id.Value ? kept.Person : null;
+            Keep(user with { Subject = link, GroupsReadAt = person?.GroupsReadAt ?? DateTimeOffset.MinValue }, person?.Groups);
+        }
 
-            var byName = byId.Values.ToDictionary(static u => u.Ref.Name, StringComparer.Ordinal);
-            foreach (var document in reader.List(Names))
+        var linked = options.Links.Values.ToHashSet();
+        foreach (var (person, _) in people.Values)
+        {
+            var subject = new Subject(person.Issuer, person.Subject);
+            if (linked.Contains(subject) || declared.Any(u => u.Ref.Id.Value == person.Id)) continue;
+            Keep(new UserEntry(new PrincipalRef(PrincipalKind.User, new OpaqueId(person.Id), person.Name), new HashSet<string>(StringComparer.Ordinal))
             {
-                var id = new OpaqueId(JsonSerializer.Deserialize(document.Value, IdentityJson.Default.UserDocument)!.Id);
-                if (byId.TryGetValue(id, out var user)) byName.TryAdd(document.Key, user);
-            }
+                Subject = subject,
+                GroupsReadAt = person.GroupsReadAt,
+            }, person.Groups);
+        }
 
-            return new Snapshot(byName, byId);
+        var byName = byId.Values.ToDictionary(static u => u.Ref.Name, StringComparer.Ordinal);
+        foreach (var (name, document) in names)
+        {
+            if (byId.TryGetValue(new OpaqueId(document.Id), out var user)) byName.TryAdd(name, user);
+        }
+
+        return new Snapshot(byName, byId);
+
+        void Keep(UserEntry user, IReadOnlyList<string>? claimed = null)
+        {
+            // Provisioning has the last word on who is here at all, and says who is in which group as soon as it changes.
+            var (record, vouches) = provisioned?.Of(user) ?? default;
+            if (record is { Active: false }) return;
+            if (vouches && options.Scim!.OwnsGroups) user = user with { Groups = user.Groups.Union(provisioned!.GroupsOf(record!)).ToHashSet(StringComparer.Ordinal), GroupsReadAt = null };
+            else if (claimed is not null) user = user with { Groups = user.Groups.Union(claimed).ToHashSet(StringComparer.Ordinal) };
 
             // Who did not change stays the same object: an entry is compared by what holds it.
-            void Keep(UserEntry user)
-            {
-                var known = before?.ById.GetValueOrDefault(user.Ref.Id);
-                byId[user.Ref.Id] = known is not null && known.Ref == user.Ref && known.Subject == user.Subject && known.GroupsReadAt == user.GroupsReadAt && known.Groups.SetEquals(user.Groups) ? known : user;
-            }
+            var known = before?.ById.GetValueOrDefault(user.Ref.Id);
+            byId[user.Ref.Id] = known is not null && known.Ref == user.Ref && known.Subject == user.Subject && known.GroupsReadAt == user.GroupsReadAt && known.Groups.SetEquals(user.Groups) ? known : user;
         }
     }
 }

@@ -72,6 +72,20 @@ public sealed class SignInConfigTests
     public void Address_for_people_is_an_origin_that_nobody_reads_along(string url) =>
         Assert.Equal("listen.url", Yaml.Bad($"listen: {{ url: \"{url}\" }}\nusers: {{ alice: {{}} }}").Path);
 
+    [Theory]
+    [InlineData("{ match: user-name }", "identity.scim.token", "missing")]
+    [InlineData("{ token: { env: PW } }", "identity.scim.token", "shorter than 32")]
+    [InlineData("{ token: { env: LONG }, match: external-id }", "identity.scim.match", "there is none")]
+    [InlineData("{ token: { env: LONG }, match: email }", "identity.scim.match", "neither")]
+    [InlineData("{ token: { env: LONG }, groups-from: claim }", "identity.scim.groups-from", "there is none")]
+    [InlineData("{ token: { env: LONG }, groups: {} }", "identity.scim.groups", "maps no group")]
+    public void P35_Half_of_provisioning_refuses_to_start(string scim, string path, string says)
+    {
+        var error = Yaml.Bad($"identity: {{ scim: {scim} }}\nusers: {{ alice: {{}} }}");
+        Assert.Equal(path, error.Path);
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Idle_longer_than_the_whole_session_is_refused() =>
         Assert.Equal("identity.sessions.idle", Yaml.Bad("identity: { sessions: { idle: 2h, lifetime: 1h } }\nusers: { alice: {} }").Path);

@@ -6,13 +6,14 @@ namespace Countersign.Config.Reading;
 internal static class IdentityReader
 {
     private const int MaxText = 255;
+    private const int MinToken = 32;
     private static readonly string[] DefaultScopes = ["openid", "profile"];
 
     public static IdentityConfig Read(Cursor at, References references, IReadOnlyList<string>? declared)
     {
         var (idle, lifetime) = (at["sessions"]["idle"].Duration(ConfigLimits.SessionIdle), at["sessions"]["lifetime"].Duration(ConfigLimits.SessionLifetime));
         if (idle > lifetime) at["sessions"]["idle"].Fail($"longer than `identity.sessions.lifetime` ({Durations.Format(lifetime)}), after which a session ends however busy; shorten it");
-        return new IdentityConfig { SessionIdle = idle, SessionLifetime = lifetime, Oidc = Oidc(at["oidc"], references, declared) };
+        return new IdentityConfig { SessionIdle = idle, SessionLifetime = lifetime, Oidc = Oidc(at["oidc"], references, declared), Scim = Scim(at["scim"], at["oidc"].Exists, references, declared) };
     }
 
     /// <summary>Whole or not at all: a provider that is half configured lets in whom nobody meant (P35).</summary>
@@ -39,16 +40,7 @@ internal static class IdentityReader
 
         if (at["scopes"].IsList && !scopes.Contains("openid", StringComparer.Ordinal)) at["scopes"].Fail("lacks `openid`, without which the provider does not say who signs in");
 
-        Dictionary<string, string>? groups = null;
-        foreach (var (theirs, _, value) in at["groups"].Entries())
-        {
-            groups ??= new Dictionary<string, string>(StringComparer.Ordinal);
-            if (value.Text is not { } ours || !NameReader.Check(value, ours, "group")) continue;
-            if (declared is not null && !declared.Contains(ours, StringComparer.Ordinal)) value.Fail($"group `{ours}` is not in `groups`{DidYouMean.Hint(ours, declared)}");
-            else groups.Add(theirs, ours);
-        }
-
-        if (at["groups"].Exists && groups is null) at["groups"].Fail("maps no group; list the provider's groups with their names here, or remove it to take them as they are");
+        var groups = Groups(at["groups"], declared);
         if (issuer is null || clientId is null) return null;
         return new OidcConfig
         {
@@ -62,6 +54,39 @@ internal static class IdentityReader
             Groups = groups,
             GroupsMaxAge = at["groups-max-age"].Duration(ConfigLimits.GroupsMaxAge),
         };
+    }
+
+    private static Dictionary<string, string>? Groups(Cursor at, IReadOnlyList<string>? declared)
+    {
+        Dictionary<string, string>? groups = null;
+        foreach (var (theirs, _, value) in at.Entries())
+        {
+            groups ??= new Dictionary<string, string>(StringComparer.Ordinal);
+            if (value.Text is not { } ours || !NameReader.Check(value, ours, "group")) continue;
+            if (declared is not null && !declared.Contains(ours, StringComparer.Ordinal)) value.Fail($"group `{ours}` is not in `groups`{DidYouMean.Hint(ours, declared)}");
+            else groups.Add(theirs, ours);
+        }
+
+        if (at.Exists && groups is null) at.Fail("maps no group; list the provider's groups with their names here, or remove it to take them as they are");
+        return groups;
+    }
+
+    private static ScimConfig? Scim(Cursor at, bool hasProvider, References references, IReadOnlyList<string>? declared)
+    {
+        if (!at.Exists) return null;
+        at["token"].Required("`token`, as `{ env: NAME }` or `{ file: path }`: what the identity provider proves itself with");
+        var token = references.Secret(at["token"]);
+
+        // Whoever guesses it makes approvers.
+        if (token is not null && token.Reveal().Length < MinToken) at["token"].Fail($"shorter than {MinToken} characters; make it with `openssl rand -hex 32`");
+        var match = at["match"].Text ?? (hasProvider ? "external-id" : "user-name");
+        if (match is not ("external-id" or "user-name")) at["match"].Fail($"`{Shown.Text(match)}` is neither `external-id` nor `user-name`");
+        else if (match == "external-id" && !hasProvider) at["match"].Fail("`external-id` is the subject of a provider, and there is none: give `identity.oidc`, or say `user-name`");
+        var from = at["groups-from"].Text ?? "scim";
+        if (from is not ("scim" or "claim")) at["groups-from"].Fail($"`{Shown.Text(from)}` is neither `scim` nor `claim`");
+        else if (from == "claim" && !hasProvider) at["groups-from"].Fail("`claim` is of a provider, and there is none");
+        var groups = Groups(at["groups"], declared);
+        return token is null ? null : new ScimConfig { Token = token, MatchesUserName = match == "user-name", Groups = groups, OwnsGroups = from == "scim" };
     }
 
     private static string? Issuer(Cursor at)

@@ -22,11 +22,7 @@ public sealed record OidcOptions
     /// <summary>The claim that tells people apart: `sub`, or another that the provider never gives to two.</summary>
     public required string SubjectClaim { get; init; }
 
-    /// <summary>The provider's groups by our names; null takes them as they are.</summary>
-    public IReadOnlyDictionary<string, string>? GroupMap { get; init; }
-
-    /// <summary>Names that a group may have here; null for any.</summary>
-    public IReadOnlyList<string>? KnownGroups { get; init; }
+    public required GroupNames Groups { get; init; }
 
     // ---- bounds ----
 

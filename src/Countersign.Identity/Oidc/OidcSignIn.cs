@@ -160,9 +160,7 @@ public sealed partial class OidcSignIn : IDisposable
         var groups = new HashSet<string>(StringComparer.Ordinal);
         foreach (var group in said)
         {
-            // One value is one group: a separator in it makes no two (P36).
-            var name = group is null ? null : options.GroupMap is { } map ? map.GetValueOrDefault(group) : group;
-            if (name is not null && Names.IsWellFormed(name) && (options.KnownGroups is null || options.KnownGroups.Contains(name, StringComparer.Ordinal))) groups.Add(name);
+            if (group is not null && options.Groups.Of(group) is { } name) groups.Add(name);
         }
 
         return groups;

@@ -7,6 +7,7 @@ using Countersign.Core;
 using Countersign.Gateway;
 using Countersign.Identity;
 using Countersign.Identity.Oidc;
+using Countersign.Identity.Scim;
 using Countersign.Journal;
 using Countersign.Pages;
 using Countersign.Policy;
@@ -139,6 +140,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(connections).AddConsole(ConsoleParts.Seams(config, policies, agents, connections))
             .AddSingleton(new HostWork(desk, sessions, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
+        builder.Services.AddSingleton(new ScimService(users, sessions, time));
         if (oidc is not null) builder.Services.AddSingleton(oidc);
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);
@@ -199,6 +201,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         PolicyEndpoints.Map(api);
         if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);
         ConsolePages.Map(app);
+        if (app.Services.GetRequiredService<CountersignConfig>().Identity.Scim is { } scim) ScimEndpoints.Map(app, scim.Token.Reveal());
     }
 
     private static ModuleCache Cache(string folder, Action<string> notice)

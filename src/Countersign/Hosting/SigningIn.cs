@@ -1,6 +1,7 @@
 using Countersign.Config;
 using Countersign.Identity;
 using Countersign.Identity.Oidc;
+using Countersign.Identity.Scim;
 using Countersign.Journal;
 using Microsoft.Extensions.Logging;
 
@@ -18,6 +19,13 @@ internal static class SigningIn
                 : [],
             GroupsMaxAge = config.Identity.Oidc?.GroupsMaxAge ?? TimeSpan.FromMinutes(5),
             Time = time,
+            Scim = config.Identity.Scim is not { } scim ? null : new ScimOptions
+            {
+                Match = scim.MatchesUserName ? ScimMatch.UserName : ScimMatch.ExternalId,
+                OwnsGroups = scim.OwnsGroups,
+                Groups = new GroupNames(scim.Groups, config.Groups),
+                Issuer = config.Identity.Oidc?.Issuer,
+            },
         });
 
     public static LoginLimits Limits(IdentityConfig config) => new() { SessionLifetime = config.SessionLifetime, IdleLifetime = config.SessionIdle };
@@ -32,7 +40,6 @@ internal static class SigningIn
             GroupsClaim = oidc.GroupsClaim,
             NameClaim = oidc.NameClaim,
             SubjectClaim = oidc.SubjectClaim,
-            GroupMap = oidc.Groups,
-            KnownGroups = config.Groups,
+            Groups = new GroupNames(oidc.Groups, config.Groups),
         }, users, sessions, time, loggers.CreateLogger<OidcSignIn>());
 }
