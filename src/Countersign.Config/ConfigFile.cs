@@ -65,10 +65,13 @@ public static class ConfigFile
 
         var groups = PeopleReader.Groups(root["groups"]);
         var targets = TargetReader.Targets(root["targets"], references);
+        var listen = ListenReader.Read(root["listen"], references);
+        var users = PeopleReader.Users(root["users"], groups, root["identity"]["oidc"].Exists);
+        var identity = IdentityReader.Read(root["identity"], references, groups);
         return new CountersignConfig
         {
             File = path,
-            Listen = ListenReader.Read(root["listen"], references),
+            Listen = listen,
             DataFolder = Folder(root["data"], folder, "data"),
             PolicyFolder = Folder(root["policies"], folder, "policies"),
             Hold = Hold(root["hold"]),
@@ -76,8 +79,9 @@ public static class ConfigFile
             Groups = groups,
             OnCall = OnCallReader.Schedules(root["oncall"]),
             Governance = Governance(root["governance"]),
-            Identity = IdentityReader.Read(root["identity"], references, groups),
-            Users = PeopleReader.Users(root["users"], groups, root["identity"]["oidc"].Exists),
+            Identity = identity,
+            Users = users,
+            Federation = FederationReader.Read(root["identity"], references, listen, users.Select(static u => u.Name).ToArray(), identity.Oidc),
             Targets = targets,
             Classification = ClassificationReader.Read(root["classification"], root["targets"].Entries().Select(static t => t.Key).ToArray()),
             Telemetry = new TelemetryConfig(Otlp(root["telemetry"]["otlp"])),

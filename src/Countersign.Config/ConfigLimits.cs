@@ -48,6 +48,15 @@ internal static class ConfigLimits
     /// <summary>How long who lost a group may still approve, against asking the provider at every click.</summary>
     public static readonly DurationLimit GroupsMaxAge = new(TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(10), TimeSpan.FromHours(12));
 
+    /// <summary>
+    /// Longest life of a workload token, from its issue to its end. 6 hours: GitHub's tokens live that long, those of
+    /// Kubernetes and Entra one to two.
+    /// </summary>
+    public static readonly DurationLimit TokenLifetime = new(TimeSpan.FromHours(6), TimeSpan.FromMinutes(1), TimeSpan.FromHours(24));
+
+    /// <summary>How long a connection may act after the credential that opened it has ended. None, unless the operator says so.</summary>
+    public static readonly DurationLimit CredentialGrace = new(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromHours(24));
+
     /// <summary>More than a person reads at a sitting: fatigue approves (P37).</summary>
     public static readonly NumberLimit PendingPerAgent = new(20, 1, 1000);
 

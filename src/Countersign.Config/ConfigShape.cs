@@ -14,6 +14,24 @@ internal static class ConfigShape
         "a secret is never written in this file: write `{ env: NAME }` or `{ file: path }`",
         ("env", Value), ("file", Value));
 
+    private static readonly Shape Workload = Shape.Of(
+        ("match", new Shape.Named(Value)),
+        ("owner", Value),
+        ("groups", Names),
+        ("for", Value),
+        ("delegated", Value));
+
+    private static readonly Shape Issuer = Shape.Of(
+        ("issuer", Value),
+        ("audience", Value),
+        ("jwks", Shape.Of("write `{ url: https://… }` or `{ file: path }`", ("url", Value), ("file", Value))),
+        ("type", Value),
+        ("replay", Value),
+        ("max-lifetime", Value),
+        ("grace", Value),
+        ("agents", new Shape.Named(Workload)),
+        ("people", Shape.Of(("claim", Value), ("users", new Shape.Named(Value)))));
+
     public static readonly Shape.Section Root = Shape.Of(
         ("listen", Shape.Of(
             ("http", Value),
@@ -59,7 +77,18 @@ internal static class ConfigShape
                 ("token", Reference),
                 ("match", Value),
                 ("groups", new Shape.Named(Value)),
-                ("groups-from", Value))))),
+                ("groups-from", Value))),
+            ("issuers", new Shape.Named(Issuer)),
+            ("mtls", Shape.Of(
+                ("ca", File),
+                ("revoked", Names),
+                ("grace", Value),
+                ("agents", new Shape.Named(Shape.Of(
+                    ("match", Shape.Of(("uri", Value), ("dns", Value))),
+                    ("owner", Value),
+                    ("groups", Names),
+                    ("for", Value)))))),
+            ("insecure-loopback", Value))),
         ("users", new Shape.Named(Shape.Of(("groups", Names), ("subject", Value)))),
         ("targets", new Shape.Named(Shape.Of(
             ("kind", Value),

@@ -35,6 +35,9 @@ public sealed record CountersignConfig
 
     public required GovernanceConfig Governance { get; init; }
 
+    /// <summary>Workloads that sign in without a key; empty where the file names none.</summary>
+    public FederationConfig Federation { get; init; } = new();
+
     /// <summary>Targets by name.</summary>
     public required IReadOnlyDictionary<string, TargetConfig> Targets { get; init; }
 

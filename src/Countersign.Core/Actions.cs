@@ -61,7 +61,7 @@ public sealed record GatewayAction
         var settings = new SortedDictionary<string, CanonicalJson>(StringComparer.Ordinal);
         foreach (var (name, value) in Settings) settings.Add(name, value);
 
-        return CanonicalJson.Object(
+        var canonical = CanonicalJson.Object(
             ("v", "countersign/digest/1"),
             ("principal", Actors.Agent.Id.Value),
             ("owner", Actors.Owner.Id.Value),
@@ -75,7 +75,9 @@ public sealed record GatewayAction
                 ("format", p.Format),
                 ("value", p.Raw is null ? CanonicalJson.Nothing.Instance : CanonicalJson.Bytes(p.Raw)))))),
             ("fields", CanonicalJson.Array(Payload.Fields.Select(static f => CanonicalJson.Strings([f.Name, f.Value])))),
-            ("settings", new CanonicalJson.Members(settings))).ToUtf8();
+            ("settings", new CanonicalJson.Members(settings)));
+        if (Actors.Via.Count > 0) canonical.Items.Add("via", CanonicalJson.Strings(Actors.Via.Select(static h => h.Id.Value).Order(StringComparer.Ordinal)));
+        return canonical.ToUtf8();
     }
 
     /// <summary>SHA-256 over a domain tag, a 128-bit salt and the canonical form.</summary>

@@ -20,12 +20,18 @@ public sealed record PrincipalRef(PrincipalKind Kind, OpaqueId Id, string Name)
 
 /// <summary>
 /// Who acts, and for whom. <see cref="Owner"/> answers for the agent; <see cref="OnBehalfOf"/> is fixed by the operator
-/// (`agent add --for`), since a claim proves nothing. Everyone here is excluded as an approver (I4).
+/// (`agent add --for`) or proven by the token of a configured issuer, since a claim proves nothing. Everyone here is excluded as an approver (I4).
 /// </summary>
 public sealed record ActorChain(PrincipalRef Agent, PrincipalRef Owner, PrincipalRef? OnBehalfOf)
 {
     /// <summary>Groups of the agent, as policy sees them.</summary>
     public required IReadOnlyList<string> Groups { get; init; }
+
+    /// <summary>
+    /// Humans behind earlier actors of a delegation (RFC 8693 §4.1: `act` within `act`), by id. They asked for it too, so none
+    /// of them decides.
+    /// </summary>
+    public IReadOnlyList<PrincipalRef> Via { get; init; } = [];
 
     /// <summary>The humans who may not decide on this action.</summary>
     public IEnumerable<PrincipalRef> Humans
@@ -34,6 +40,10 @@ public sealed record ActorChain(PrincipalRef Agent, PrincipalRef Owner, Principa
         {
             yield return Owner;
             if (OnBehalfOf is not null && OnBehalfOf.Id != Owner.Id) yield return OnBehalfOf;
+            foreach (var human in Via)
+            {
+                if (human.Id != Owner.Id && human.Id != OnBehalfOf?.Id) yield return human;
+            }
         }
     }
 }

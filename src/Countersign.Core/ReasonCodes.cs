@@ -72,6 +72,25 @@ public static class ReasonCodes
     public const string GroupsStale = "groups-stale";
     public const string ProviderUnavailable = "provider-unavailable";
 
+    // identity of workloads
+    public const string TokenMalformed = "token-malformed";
+    public const string TokenIssuer = "token-issuer";
+    public const string TokenType = "token-type";
+    public const string TokenAlgorithm = "token-algorithm";
+    public const string TokenSignature = "token-signature";
+    public const string TokenAudience = "token-audience";
+    public const string TokenExpired = "token-expired";
+    public const string TokenNotYetValid = "token-not-yet-valid";
+    public const string TokenLifetime = "token-lifetime";
+    public const string TokenSubject = "token-subject";
+    public const string TokenReplayed = "token-replayed";
+    public const string TokenActor = "token-actor";
+    public const string IssuerUnavailable = "issuer-unavailable";
+    public const string CertificateRequired = "certificate-required";
+    public const string CertificateInvalid = "certificate-invalid";
+    public const string CertificateRevoked = "certificate-revoked";
+    public const string CertificateSubject = "certificate-subject";
+
     // working
     public const string JournalUnavailable = "journal-unavailable";
     public const string SandboxUnavailable = "sandbox-unavailable";

@@ -1,13 +1,12 @@
 using System.Buffers;
 using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using System.IO.Pipelines;
 using System.Net.Security;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Countersign.Config;
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Federation;
 using Countersign.PgWire;
 using Countersign.Sql;
 using Microsoft.AspNetCore.Connections;
@@ -31,6 +30,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
 
     private readonly CountersignConfig config;
     private readonly AgentRegistry agents;
+    private readonly WorkloadDoor workloads;
     private readonly Spine spine;
     private readonly SqlDialect dialect;
     private readonly SqlClassify classify;
@@ -46,10 +46,11 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
     private readonly CancellationTokenSource stopping = new();
     private int connections;
 
-    public PostgresGateway(CountersignConfig config, AgentRegistry agents, Spine spine, SqlDialect dialect, TimeProvider time, ILogger<PostgresGateway> logger)
+    public PostgresGateway(CountersignConfig config, AgentRegistry agents, WorkloadDoor workloads, Spine spine, SqlDialect dialect, TimeProvider time, ILogger<PostgresGateway> logger)
     {
         this.config = config;
         this.agents = agents;
+        this.workloads = workloads;
         this.spine = spine;
         this.dialect = dialect;
         var classification = config.Classification;
@@ -126,7 +127,8 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed, stopping.Token);
         try
         {
-            await ServeAsync(new Transport(connection.Transport.Input, connection.Transport.Output, isTls: false), connection.Transport, ended).ConfigureAwait(false);
+            var peer = new Peer { IsLoopback = connection.RemoteEndPoint is System.Net.IPEndPoint from && System.Net.IPAddress.IsLoopback(from.Address) };
+            await ServeAsync(new Transport(connection.Transport.Input, connection.Transport.Output, isTls: false) { Peer = peer }, connection.Transport, ended).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or WireException or DesyncException or ConnectionAbortedException or ConnectionResetException or InvalidDataException or System.Security.Authentication.AuthenticationException)
         {
@@ -160,8 +162,9 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
                         await client.FlushAsync(startup.Token).ConfigureAwait(false);
                         if (certificate is null) break;
                         tls = new SslStream(new DuplexStream(pipe), leaveInnerStreamOpen: true);
-                        await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate }, startup.Token).ConfigureAwait(false);
-                        client = Transport.Over(tls, isTls: true);
+                        var peer = client.Peer;
+                        await tls.AuthenticateAsServerAsync(TlsOptions(peer), startup.Token).ConfigureAwait(false);
+                        client = Transport.Over(tls, isTls: true, peer);
                         break;
                     case StartupKind.GssEncRequest when tls is null && ++asked <= 2:
                         BackendWriter.WriteGssEncRefusal(client.Output);
@@ -233,16 +236,11 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             return;
         }
 
-        if (await AuthenticateAsync(client, name, ct).ConfigureAwait(false) is not var (agent, keyId))
+        var (signedIn, refusal) = await AuthenticateAsync(client, name, StartupParameters.TakeMethod(ref parameters), ct).ConfigureAwait(false);
+        if (signedIn is not var (agent, keyId, actors, endsAt))
         {
-            AuthenticationFailed();
-            await FailAsync(client, new Refusal(ReasonCodes.Unauthenticated, $"authentication failed for agent `{VisibleText.Of(name, multiline: false)}`", "check the agent's name and key; keys come from `countersign agent add`."), ct).ConfigureAwait(false);
-            return;
-        }
-
-        if (agents.ChainOf(agent) is not { } actors)
-        {
-            await FailAsync(client, new Refusal(ReasonCodes.Unauthenticated, $"agent `{agent.Name}` has no owner any more", "ask the operator to name one."), ct).ConfigureAwait(false);
+            AuthenticationFailed(refusal!.ReasonCode);
+            await FailAsync(client, refusal, ct).ConfigureAwait(false);
             return;
         }
 
@@ -261,7 +259,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
 
         try
         {
-            await RunSessionAsync(client, catalog, actors, MayAct, parameters, intent, startup, ended).ConfigureAwait(false);
+            await RunSessionAsync(client, catalog, actors, MayAct, endsAt, parameters, intent, startup, ended).ConfigureAwait(false);
         }
         finally
         {
@@ -274,7 +272,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             try
             {
                 return agents.Find(name) is { RevokedAt: null } now && now.Id == agent.Id
-                    && now.Keys.Any(k => k.KeyId == keyId && k.RevokedAt is null) && agents.ChainOf(now) is not null;
+                    && (keyId is null || now.Keys.Any(k => k.KeyId == keyId && k.RevokedAt is null)) && agents.StillActs(actors);
             }
             catch (Exception e) when (Spine.IsStoreFailure(e))
             {
@@ -283,7 +281,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         }
     }
 
-    private async Task RunSessionAsync(Transport client, CatalogSource catalog, ActorChain actors, Func<bool?> mayAct, IReadOnlyList<StartupParameter> parameters, Intent intent, CancellationTokenSource startup, CancellationToken ended)
+    private async Task RunSessionAsync(Transport client, CatalogSource catalog, ActorChain actors, Func<bool?> mayAct, DateTimeOffset? endsAt, IReadOnlyList<StartupParameter> parameters, Intent intent, CancellationTokenSource startup, CancellationToken ended)
     {
         Upstream upstream;
         try
@@ -320,7 +318,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             }
 
             var session = new Session(client, upstream, actors, catalog.Target, intent,
-                new SessionServices(spine, dialect, classify, catalog, limits, wire, time, mayAct, stopping.Token));
+                new SessionServices(spine, dialect, classify, catalog, limits, wire, time, mayAct, stopping.Token) { EndsAt = endsAt });
             var (processId, key) = cancelKeys.Add(session.CancelAsync);
             try
             {
@@ -361,33 +359,6 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         }
     }
 
-    /// <summary>SCRAM-SHA-256 against all keys of the agent; an unknown name goes the same way and never succeeds.</summary>
-    private async Task<(AgentEntry Agent, string KeyId)?> AuthenticateAsync(Transport client, string name, CancellationToken ct)
-    {
-        using var span = SpineTelemetry.Source.StartActivity("identify");
-        var frames = FrameReader.FrontendAuthentication(wire);
-        var material = agents.ScramFor(name);
-        var scram = new ScramServer(
-            new ScramVerifier(material.Salt, material.Iterations, material.Keys.Select(static k => new ScramKeys(k.StoredKey, k.ServerKey)).ToImmutableArray()),
-            RandomNumberGenerator.GetBytes(Scram.NonceBytes));
-        BackendWriter.WriteAuthenticationSasl(client.Output, Scram.Mechanism);
-        await client.FlushAsync(ct).ConfigureAwait(false);
-
-        if (await client.ReadFrameAsync(frames, ct).ConfigureAwait(false) is not { Tag: FrontendTag.Password } first
-            || !SaslInitialResponse.TryRead(first.Body, out var initial, out _) || !initial.Mechanism.Is("SCRAM-SHA-256"u8) || initial.Data is not { } data
-            || !scram.TryFirst(data.Span, out var challenge, out _)) return null;
-        BackendWriter.WriteAuthenticationSaslContinue(client.Output, challenge);
-        await client.FlushAsync(ct).ConfigureAwait(false);
-
-        if (await client.ReadFrameAsync(frames, ct).ConfigureAwait(false) is not { Tag: FrontendTag.Password } last
-            || !scram.TryFinal(SaslResponse.Read(last.Body).Data.Span, out var signature, out _)) return null;
-        BackendWriter.WriteAuthenticationSaslFinal(client.Output, signature);
-
-        // Read again: a key revoked during the exchange does not count.
-        var keyId = material.Keys[scram.MatchedCandidate].KeyId;
-        return agents.Find(name) is { RevokedAt: null } agent && agent.Keys.Any(k => k.RevokedAt is null && k.KeyId == keyId) ? (agent, keyId) : null;
-    }
-
     private async Task FailAsync(Transport client, Refusal refusal, CancellationToken ct)
     {
         client.Output.Write(Refusals.Write(refusal, wire, ReportSeverity.Fatal));
@@ -404,8 +375,8 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
     [LoggerMessage(EventId = 6001, Level = LogLevel.Information, Message = "session of {Agent} on {Target} started")]
     private partial void SessionStarted(string agent, string target);
 
-    [LoggerMessage(EventId = 6002, Level = LogLevel.Warning, Message = "an agent failed to authenticate")]
-    private partial void AuthenticationFailed();
+    [LoggerMessage(EventId = 6002, Level = LogLevel.Warning, Message = "an agent failed to authenticate: {Reason}")]
+    private partial void AuthenticationFailed(string reason);
 
     [LoggerMessage(EventId = 6003, Level = LogLevel.Warning, Message = "target {Target} failed: {Why}")]
     private partial void TargetFailed(string target, string why);

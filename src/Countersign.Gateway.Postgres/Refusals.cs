@@ -18,8 +18,11 @@ internal static class Refusals
         ReasonCodes.TooLarge => SqlStates.LimitExceeded,
         ReasonCodes.NotUtf8 => SqlStates.CharacterNotInRepertoire,
         ReasonCodes.Unauthenticated => SqlStates.InvalidPassword,
-        ReasonCodes.TlsRequired => SqlStates.InvalidAuthorization,
         ReasonCodes.ShuttingDown => SqlStates.AdminShutdown,
+        ReasonCodes.TokenMalformed or ReasonCodes.TokenIssuer or ReasonCodes.TokenType or ReasonCodes.TokenAlgorithm or ReasonCodes.TokenSignature
+            or ReasonCodes.TokenAudience or ReasonCodes.TokenExpired or ReasonCodes.TokenNotYetValid or ReasonCodes.TokenLifetime or ReasonCodes.TokenSubject
+            or ReasonCodes.TokenReplayed or ReasonCodes.TokenActor or ReasonCodes.IssuerUnavailable or ReasonCodes.TlsRequired
+            or ReasonCodes.CertificateRequired or ReasonCodes.CertificateInvalid or ReasonCodes.CertificateRevoked or ReasonCodes.CertificateSubject => SqlStates.InvalidAuthorization,
         ReasonCodes.UnknownTarget => SqlStates.InvalidCatalogName,
         ReasonCodes.TargetUnavailable => SqlStates.CannotConnect,
         ReasonCodes.Overloaded => SqlStates.TooManyConnections,

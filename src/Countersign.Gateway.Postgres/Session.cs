@@ -11,7 +11,11 @@ namespace Countersign.Gateway.Postgres;
 /// <summary>What a session needs of the gateway.</summary>
 internal sealed record SessionServices(
     Spine Spine, SqlDialect Dialect, SqlClassify Classify, CatalogSource Catalog,
-    PostgresLimits Limits, PgWireLimits Wire, TimeProvider Time, Func<bool?> MayAct, CancellationToken Stopping);
+    PostgresLimits Limits, PgWireLimits Wire, TimeProvider Time, Func<bool?> MayAct, CancellationToken Stopping)
+{
+    /// <summary>From then on nothing new begins: the credential that opened the connection has ended. Null: it does not end.</summary>
+    public DateTimeOffset? EndsAt { get; init; }
+}
 
 /// <summary>
 /// One client and its own connection to the target. The client loop understands, decides and forwards; the relay answers.
@@ -134,6 +138,10 @@ internal sealed partial class Session(
 
             // After an error everything is discarded up to Sync (documentation §54.2.3, P8).
             if ((skipping || relay.BatchFailed) && frame.Tag != FrontendTag.Sync) continue;
+
+            // What was begun in time may be finished: Sync ends a batch, and what was held before goes on at its approval.
+            if (services.EndsAt <= services.Time.GetUtcNow() && frame.Tag is not (FrontendTag.Sync or FrontendTag.Flush))
+                throw new UnsafeSessionException("the token or certificate that opened it has ended", ReasonCodes.TokenExpired, "connect again with a new one.");
             var mayAct = services.MayAct();
             if (mayAct is false) throw new UnsafeSessionException("the agent or its key was revoked", ReasonCodes.Unauthenticated, "ask the operator.");
             if (mayAct is null && frame.Tag is not FrontendTag.Sync)

@@ -6,6 +6,17 @@ namespace Countersign.Gateway.Postgres;
 /// <summary>Start-up parameters are SQL settings in disguise (P14): each is known, or the connection is refused.</summary>
 internal static class StartupParameters
 {
+    /// <summary>How an agent with a token wants to hand it over; answered here, and never forwarded.</summary>
+    private const string Method = "countersign.auth";
+
+    /// <summary>The SASL mechanism that the client asked for, taken out of the parameters; null for a password.</summary>
+    public static string? TakeMethod(ref IReadOnlyList<StartupParameter> parameters)
+    {
+        var asked = parameters.Any(static p => p.Name == Method && p.Value == "oauthbearer") ? OAuthBearer.Mechanism : null;
+        parameters = parameters.Where(static p => p.Name != Method).ToArray();
+        return asked;
+    }
+
     public static bool TryRead(StartupMessage message, IReadOnlySet<string> forwarded, out IReadOnlyList<StartupParameter> parameters, out Intent intent, out string why)
     {
         var pass = new List<StartupParameter> { new("client_encoding", "UTF8") };
@@ -84,6 +95,12 @@ internal static class StartupParameters
     private static bool TrySetting(string name, string value, IReadOnlySet<string> forwarded, List<StartupParameter> pass, ref Intent intent, out string why)
     {
         why = "";
+        if (name == Method && value is "oauthbearer" or "password")
+        {
+            pass.Add(new StartupParameter(name, value));
+            return true;
+        }
+
         if (name.StartsWith(IntentSettings.Prefix, StringComparison.OrdinalIgnoreCase) && IntentSettings.Apply(intent, name, value) is { } said)
         {
             intent = said;

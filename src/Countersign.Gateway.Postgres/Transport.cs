@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Buffers;
+using System.Security.Cryptography.X509Certificates;
 using Countersign.PgWire;
 
 namespace Countersign.Gateway.Postgres;
@@ -11,8 +12,11 @@ internal sealed class Transport(PipeReader input, PipeWriter output, bool isTls)
     public PipeWriter Output { get; } = output;
     public bool IsTls { get; } = isTls;
 
-    public static Transport Over(Stream stream, bool isTls) =>
-        new(PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: 16 << 10, leaveOpen: true)), PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true)), isTls);
+    /// <summary>Who is at the other end, as far as the connection itself tells.</summary>
+    public Peer Peer { get; init; } = new();
+
+    public static Transport Over(Stream stream, bool isTls, Peer? peer = null) =>
+        new(PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: 16 << 10, leaveOpen: true)), PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true)), isTls) { Peer = peer ?? new Peer() };
 
     /// <summary>Bytes that were read while something was held, in front of what is still in <see cref="Input"/>.</summary>
     private byte[] held = [];
@@ -102,6 +106,18 @@ internal sealed class Transport(PipeReader input, PipeWriter output, bool isTls)
     }
 
     public async ValueTask FlushAsync(CancellationToken ct) => await Output.FlushAsync(ct).ConfigureAwait(false);
+}
+
+/// <summary>What a connection tells of its other end.</summary>
+internal sealed class Peer
+{
+    public bool IsLoopback { get; init; }
+
+    /// <summary>The client's certificate, proven to be its own by TLS and otherwise unchecked; null for none.</summary>
+    public X509Certificate2? Certificate { get; set; }
+
+    /// <summary>What the client sent along with it.</summary>
+    public X509Certificate2Collection Between { get; } = [];
 }
 
 /// <summary>A peer sent what the protocol does not know, or too much of it: the session ends.</summary>

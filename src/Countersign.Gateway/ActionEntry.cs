@@ -13,6 +13,7 @@ internal static class ActionEntry
             ("agent", action.Actors.Agent.Id.Value),
             ("owner", action.Actors.Owner.Id.Value),
             ("for", action.Actors.OnBehalfOf is { } user ? (CanonicalJson)user.Id.Value : null),
+            ("via", action.Actors.Via.Count > 0 ? CanonicalJson.Strings(action.Actors.Via.Select(static h => h.Id.Value)) : null),
             ("target", action.Target.Name),
             ("verdict", (reason is null ? decision.Verdict : Verdict.Deny).ToString().ToLowerInvariant()),
             ("reason", reason ?? decision.ReasonCode),

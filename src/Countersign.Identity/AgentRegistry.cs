@@ -11,6 +11,20 @@ public sealed record AgentEntry(OpaqueId Id, string Name, string Owner, string? 
 {
     /// <summary>Who owned it before, and until when: they can not approve what it does for a while (I11).</summary>
     public IReadOnlyList<FormerOwner> FormerOwners { get; init; } = [];
+
+    /// <summary>The issuer of tokens, or `certificate`, that vouches for it; null for an agent with keys of its own.</summary>
+    public string? VouchedBy { get; init; }
+
+    /// <summary>True where each token names the user for whom it acts.</summary>
+    public bool Delegated { get; init; }
+}
+
+/// <summary>An agent of the config, for which somebody else vouches.</summary>
+/// <param name="VouchedBy">With the name, what it is known by: another issuer's agent is another.</param>
+public sealed record DeclaredAgent(string Name, string VouchedBy, string Owner, string? For, IReadOnlyList<string> Groups, bool Delegated)
+{
+    /// <summary>What vouches for an agent that brings a client certificate.</summary>
+    public const string Certificate = "certificate";
 }
 
 /// <summary>Who owned an agent, by his opaque id, and when that ended.</summary>
@@ -25,6 +39,9 @@ public enum AgentChangeStatus
     UnknownUser,
     UnknownAgent,
     UnknownKey,
+
+    /// <summary>Somebody else vouches for this agent: it has no keys, and can have none.</summary>
+    NoKeys,
     Unavailable,
 }
 
@@ -100,9 +117,40 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
         return await SaveAsync("agent-added", document, 0, author, issued).ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// Registers the agents of the config for which somebody else vouches, and brings owner, groups and user up to date. What
+    /// was revoked stays so. Returns what keeps the gateway from starting, for the operator.
+    /// </summary>
+    public async Task<IReadOnlyList<string>> DeclareAsync(IReadOnlyList<DeclaredAgent> declared)
+    {
+        var errors = new List<string>();
+        foreach (var agent in declared)
+        {
+            var groups = agent.Groups.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
+            var known = reader.Get(Collection, agent.Name);
+            var before = known is null ? null : JsonSerializer.Deserialize(known.Value, IdentityJson.Default.AgentDocument)!;
+            if (!IsName(agent.Name)) errors.Add($"agent name `{VisibleText.Of(agent.Name, multiline: false)}` must be 1 to {MaxNameLength} of a-z, 0-9, `-`, `_`, `.`, starting with a letter");
+            else if (groups.FirstOrDefault(static g => !IsName(g)) is { } bad) errors.Add($"group name `{VisibleText.Of(bad, multiline: false)}` of agent `{agent.Name}` is not a name");
+            else if (users.Find(agent.Name) is not null) errors.Add($"`{agent.Name}` is the name of a user; give the agent another");
+            else if (before is not null && before.VouchedBy != agent.VouchedBy)
+                errors.Add($"agent `{agent.Name}` is there already, {(before.VouchedBy is null ? "with keys of its own" : $"and {before.VouchedBy} vouches for it")}; its name does not pass to another, so choose a new one");
+            else if (before is null || before.Owner != agent.Owner || before.For != agent.For || before.Delegated != agent.Delegated || !before.Groups.SequenceEqual(groups, StringComparer.Ordinal))
+            {
+                var document = (before ?? new AgentDocument(OpaqueId.NewAgent().Value, agent.Name, agent.Owner, agent.For, groups, RandomNumberGenerator.GetBytes(AgentKeys.SaltBytes), AgentKeys.Iterations, [], time.GetUtcNow(), null))
+                    with { Owner = agent.Owner, For = agent.For, Groups = groups, VouchedBy = agent.VouchedBy, Delegated = agent.Delegated };
+                var saved = await SaveAsync("agent-declared", document, known?.Version ?? 0, null, null).ConfigureAwait(false);
+                if (saved.Status != AgentChangeStatus.Done) errors.Add($"agent `{agent.Name}` can not be recorded: {saved.Detail}");
+            }
+        }
+
+        return errors;
+    }
+
     /// <summary>Issues a further key; older ones stay valid until revoked, so that a rotation has no gap. A revoked agent gets none.</summary>
     public Task<AgentChange> AddKeyAsync(string name, PrincipalRef author) => ChangeAsync("agent-key-added", name, author, document =>
     {
+        // One name, one kind of credential: a name with both could be asked for the weaker one.
+        if (document.VouchedBy is not null) return (new AgentChange(AgentChangeStatus.NoKeys, $"agent `{document.Name}` has no keys: {document.VouchedBy} vouches for it"), document, null);
         if (document.RevokedAt is not null) return (new AgentChange(AgentChangeStatus.UnknownAgent, $"agent `{document.Name}` is revoked; add another"), document, null);
         var (issued, stored) = AgentKeys.Issue(document.Salt, time.GetUtcNow());
         return (null, document with { Keys = [.. document.Keys, stored] }, issued);
@@ -152,7 +200,9 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
     /// <summary>Whether an agent may still act with the chain that it connected with: not revoked, same owner, same user.</summary>
     public bool StillActs(ActorChain actors) =>
         Find(actors.Agent.Name) is { } agent && agent.Id == actors.Agent.Id
-        && ChainOf(agent) is { } now && now.Owner.Id == actors.Owner.Id && now.OnBehalfOf?.Id == actors.OnBehalfOf?.Id;
+        && ChainOf(agent) is { } now && now.Owner.Id == actors.Owner.Id
+        && (agent.Delegated ? actors.OnBehalfOf is { } user && users.Find(user.Id) is not null : now.OnBehalfOf?.Id == actors.OnBehalfOf?.Id)
+        && actors.Via.All(h => users.Find(h.Id) is not null);
 
     private async Task<AgentChange> ChangeAsync(string type, string name, PrincipalRef author, Func<AgentDocument, (AgentChange? Ended, AgentDocument Changed, IssuedKey? Key)> change)
     {
@@ -166,12 +216,12 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
         }
     }
 
-    private async Task<AgentChange> SaveAsync(string type, AgentDocument document, long expectedVersion, PrincipalRef author, IssuedKey? issued)
+    private async Task<AgentChange> SaveAsync(string type, AgentDocument document, long expectedVersion, PrincipalRef? author, IssuedKey? issued)
     {
         var result = await journal.WriteAsync(new WriteSet(
             [new EntryDraft(type,
-                CanonicalJson.Object(("agent", document.Id), ("author", author.Id.Value), ("owner", users.Find(document.Owner)?.Ref.Id.Value), ("for", document.For is null ? null : users.Find(document.For)?.Ref.Id.Value)),
-                CanonicalJson.Object(("name", document.Name), ("owner", document.Owner), ("for", document.For), ("groups", CanonicalJson.Strings(document.Groups)),
+                CanonicalJson.Object(("agent", document.Id), ("author", author?.Id.Value), ("owner", users.Find(document.Owner)?.Ref.Id.Value), ("for", document.For is null ? null : users.Find(document.For)?.Ref.Id.Value)),
+                CanonicalJson.Object(("name", document.Name), ("owner", document.Owner), ("for", document.For), ("groups", CanonicalJson.Strings(document.Groups)), ("vouched-by", document.VouchedBy),
                     ("keys", CanonicalJson.Array(document.Keys.Select(static k => (CanonicalJson)CanonicalJson.Object(("id", k.KeyId), ("revoked", k.RevokedAt is not null)))))))],
             [new StateChange.Put(Collection, document.Name, expectedVersion, null, JsonSerializer.SerializeToUtf8Bytes(document, IdentityJson.Default.AgentDocument))])).ConfigureAwait(false);
         return result.Status switch
@@ -189,5 +239,8 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
 
     private static AgentEntry Read(StateDocument document) => Entry(JsonSerializer.Deserialize(document.Value, IdentityJson.Default.AgentDocument)!);
 
-    private static AgentEntry Entry(AgentDocument d) => new(new OpaqueId(d.Id), d.Name, d.Owner, d.For, d.Groups, d.Keys, d.CreatedAt, d.RevokedAt) { FormerOwners = d.FormerOwners ?? [] };
+    private static AgentEntry Entry(AgentDocument d) => new(new OpaqueId(d.Id), d.Name, d.Owner, d.For, d.Groups, d.Keys, d.CreatedAt, d.RevokedAt)
+    {
+        FormerOwners = d.FormerOwners ?? [], VouchedBy = d.VouchedBy, Delegated = d.Delegated,
+    };
 }

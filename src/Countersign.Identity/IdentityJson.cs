@@ -16,8 +16,12 @@ internal sealed record AgentDocument(
     string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, byte[] Salt, int Iterations,
     IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt)
 {
-    public IReadOnlyList<FormerOwner>? FormerOwners { get; init; }
+    public IReadOnlyList<FormerOwner>? FormerOwners { get; init;     public string? VouchedBy { get; init; }
+    public bool Delegated { get; init; }
 }
+
+/// <summary>A token that was used: its id opens nothing again.</summary>
+internal sealed record UsedToken(DateTimeOffset ExpiresAt);
 
 internal sealed record SessionDocument(string UserId, string UserName, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt)
 {
@@ -38,4 +42,5 @@ internal sealed record SessionDocument(string UserId, string UserName, DateTimeO
 [JsonSerializable(typeof(PersonDocument))]
 [JsonSerializable(typeof(AgentDocument))]
 [JsonSerializable(typeof(SessionDocument))]
+[JsonSerializable(typeof(UsedToken))]
 internal sealed partial class IdentityJson : JsonSerializerContext;

@@ -139,6 +139,7 @@ public sealed record Grant
     public required PrincipalRef Agent { get; init; }
     public required PrincipalRef Owner { get; init; }
     public PrincipalRef? OnBehalfOf { get; init; }
+    public IReadOnlyList<PrincipalRef> Via { get; init => field = value ?? []; } = []; // null: stored by a build that had none
     public required TargetRef Target { get; init; }
     public required string Operation { get; init; }
     public required string Statement { get; init; }
@@ -166,7 +167,7 @@ public sealed record Grant
     [JsonIgnore]
     public bool IsOpen => ClosedAt is null;
 
-    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id);
+    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user);
 
     /// <summary>
     /// Keyed hash over everything that the digest of an action covers, the free values left out, and which and how they are

@@ -97,6 +97,9 @@ public sealed record Review
     public required PrincipalRef Agent { get; init; }
     public required PrincipalRef Owner { get; init; }
     public PrincipalRef? OnBehalfOf { get; init; }
+
+    /// <summary>Humans behind earlier actors of a delegation.</summary>
+    public IReadOnlyList<PrincipalRef> Via { get; init => field = value ?? []; } = []; // null: stored by a build that had none
     public required TargetRef Target { get; init; }
     public required IReadOnlyList<ShownEffect> Effects { get; init; }
     public required string Operation { get; init; }
@@ -153,7 +156,7 @@ public sealed record Review
     public bool HasRunOut(DateTimeOffset now, TimeSpan detached) => ExpiresAt <= now || (DetachedAt is { } since && now - since >= detached);
 
     /// <summary>Humans of the actor chain: they may say no, never yes (I4).</summary>
-    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id);
+    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user);
 
     /// <summary>SHA-256 over the shown effects, in their order.</summary>
     public string EffectsHash() =>

@@ -134,6 +134,7 @@ public sealed partial class ReviewDesk
             Agent = released.Agent,
             Owner = released.Owner,
             OnBehalfOf = released.OnBehalfOf,
+            Via = released.Via,
             Target = released.Target,
             Operation = released.Operation,
             Statement = released.Statement,

@@ -189,6 +189,7 @@ public sealed partial class ReviewDesk(
         Agent = action.Actors.Agent,
         Owner = action.Actors.Owner,
         OnBehalfOf = action.Actors.OnBehalfOf,
+        Via = action.Actors.Via,
         Target = action.Target,
         Effects = action.Effects.Select(ShownEffect.Of).ToArray(),
         Operation = action.Payload.Operation,

@@ -121,6 +121,7 @@ public static class ReviewEntries
         ("agent", r.Agent.Name),
         ("owner", r.Owner.Name),
         ("for", r.OnBehalfOf?.Name),
+        ("via", r.Via.Count > 0 ? CanonicalJson.Strings(r.Via.Select(static h => h.Name)) : null),
         ("operation", r.Operation),
         ("statement", r.Statement),
         ("parameters", CanonicalJson.Array(r.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),

@@ -80,7 +80,9 @@ public sealed class SchemaTests
         Collect(ConfigShape.Root, YamlReader.Read(text, new Problems())!, "", used);
         var all = new SortedSet<string>(StringComparer.Ordinal);
         Collect(ConfigShape.Root, "", all);
-        string[] left = ["identity.oidc.client-secret.file", "identity.scim.token.file", "listen.insecure", "listen.tls", "listen.tls.certificate", "listen.tls.certificate.file", "listen.tls.key", "listen.tls.key.file", "targets.*.ca", "targets.*.ca.file", "targets.*.password.file"];
+        string[] left = ["identity.issuers.*.jwks.file",
+            .. ((string[])["", ".agents", ".agents.*.for", ".agents.*.groups", ".agents.*.match", ".agents.*.match.dns", ".agents.*.match.uri", ".agents.*.owner", ".ca", ".ca.file", ".grace", ".revoked"]).Select(static k => "identity.mtls" + k), // need TLS
+            "identity.oidc.client-secret.file", "identity.scim.token.file", "listen.insecure", "listen.tls", "listen.tls.certificate", "listen.tls.certificate.file", "listen.tls.key", "listen.tls.key.file", "targets.*.ca", "targets.*.ca.file", "targets.*.password.file"];
         Assert.Equal(left, all.Except(used));
     }
 

@@ -72,7 +72,7 @@ internal static class AgentEndpoints
     }
 
     private static AgentView View(AgentEntry a, AgentBrake? brake = null) => new(a.Id.Value, a.Name, a.Owner, a.For, a.Groups,
-        a.Keys.Select(static k => new AgentKeyView(k.KeyId, k.CreatedAt, k.RevokedAt)).ToArray(), a.CreatedAt, a.RevokedAt, brake?.Find(a.Id)?.At);
+        a.Keys.Select(static k => new AgentKeyView(k.KeyId, k.CreatedAt, k.RevokedAt)).ToArray(), a.CreatedAt, a.RevokedAt, brake?.Find(a.Id)?.At) { VouchedBy = a.VouchedBy };
 }
 
 /// <summary>How an agent reaches each target through this gateway.</summary>

@@ -188,7 +188,11 @@ internal sealed record AnswerDone(string Review, string State, string Reason, st
 
 internal sealed record AgentList(IReadOnlyList<AgentView> Agents);
 
-internal sealed record AgentView(string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKeyView> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt, DateTimeOffset? SuspendedAt);
+internal sealed record AgentView(string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, IReadOnlyList<AgentKeyView> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt, DateTimeOffset? SuspendedAt)
+{
+    /// <summary>The issuer of tokens, or `certificate`, that vouches for it; absent where it has keys.</summary>
+    public string? VouchedBy { get; init; }
+}
 
 internal sealed record AgentOwner(string Owner);
 

@@ -128,11 +128,11 @@ internal static class AgentCommand
             return;
         }
 
-        var table = new Table().Border(TableBorder.None).AddColumns("[grey]agent[/]", "[grey]owner[/]", "[grey]for[/]", "[grey]groups[/]", "[grey]keys[/]", "[grey]state[/]");
+        var table = new Table().Border(TableBorder.None).AddColumns("[grey]agent[/]", "[grey]owner[/]", "[grey]for[/]", "[grey]groups[/]", "[grey]keys, or issuer[/]", "[grey]state[/]");
         foreach (var a in list.Agents)
         {
             table.AddRow(Shown.Line(a.Name), Shown.Line(a.Owner), Shown.Line(a.For ?? ""), Shown.Line(string.Join(' ', a.Groups)),
-                string.Join(' ', a.Keys.Select(static k => k.RevokedAt is null ? Shown.Line(k.Id) : $"[grey strikethrough]{Shown.Line(k.Id)}[/]")), a.RevokedAt is null ? "" : "[red]revoked[/]");
+                a.VouchedBy is { } issuer ? Shown.Line(issuer) : string.Join(' ', a.Keys.Select(static k => k.RevokedAt is null ? Shown.Line(k.Id) : $"[grey strikethrough]{Shown.Line(k.Id)}[/]")), a.RevokedAt is null ? "" : "[red]revoked[/]");
         }
 
         console.Write(table);

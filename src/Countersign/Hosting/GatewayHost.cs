@@ -6,6 +6,7 @@ using Countersign.Config;
 using Countersign.Core;
 using Countersign.Gateway;
 using Countersign.Identity;
+using Countersign.Identity.Federation;
 using Countersign.Identity.Oidc;
 using Countersign.Identity.Scim;
 using Countersign.Journal;
@@ -101,6 +102,9 @@ internal sealed class GatewayHost : IAsyncDisposable
         var start = new LeafIndex(journal.EntryCount - 1);
         var users = Own(await SigningIn.DirectoryAsync(config, store, journal, time).ConfigureAwait(false));
         var agents = new AgentRegistry(store, journal, users, time, store.GetOrCreateSecret("scram-mock-salt"));
+        var (issuers, authority) = (Workloads.Issuers(config.Federation), Workloads.Authority(config.Federation));
+        if (await agents.DeclareAsync(WorkloadDoor.Declared(issuers, authority)).ConfigureAwait(false) is { Count: > 0 } undeclared) throw new StartFailure(Exit.Failed, undeclared);
+        var workloads = Own(new WorkloadDoor(issuers, authority, agents, users, store, journal, time));
         var logins = SigningIn.Limits(config.Identity);
         var sessions = new HumanSessions(store, journal, users, time, logins);
         var oidc = SigningIn.Oidc(config, users, sessions, time, loggers);
@@ -133,12 +137,12 @@ internal sealed class GatewayHost : IAsyncDisposable
         var connections = new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray());
         builder.Services
             .AddSingleton(config).AddSingleton(time).AddSingleton<IJournalStore>(store).AddSingleton<IStateReader>(store).AddSingleton(journal)
-            .AddSingleton(users).AddSingleton(agents).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
+            .AddSingleton(users).AddSingleton(agents).AddSingleton(workloads).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
             .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(policies.Store).AddSingleton(desk).AddSingleton(feed).AddSingleton(brake).AddSingleton(delegations).AddSingleton(voices)
             .AddSingleton(new Spine(questions, desk, brake, journal, time))
             .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>()
             .AddSingleton(connections).AddConsole(ConsoleParts.Seams(config, policies, agents, connections))
-            .AddSingleton(new HostWork(desk, sessions, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
+            .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         builder.Services.AddSingleton(new ScimService(users, sessions, time));
         if (oidc is not null) builder.Services.AddSingleton(oidc);

@@ -1,4 +1,5 @@
 using Countersign.Identity;
+using Countersign.Identity.Federation;
 using Countersign.Journal;
 using Countersign.Reviews;
 using Microsoft.Extensions.Logging;
@@ -7,7 +8,7 @@ namespace Countersign.Hosting;
 
 /// <summary>What runs beside the listeners: the sweep of reviews each second, the watch on policies, old outcomes.</summary>
 internal sealed partial class HostWork(
-    ReviewDesk desk, HumanSessions sessions, ServingPolicies policies, UnknownOutcomes outcomes, IStateReader reader, LeafIndex start, TimeProvider time, ILogger<HostWork> logger) : BackgroundService
+    ReviewDesk desk, HumanSessions sessions, WorkloadDoor workloads, ServingPolicies policies, UnknownOutcomes outcomes, IStateReader reader, LeafIndex start, TimeProvider time, ILogger<HostWork> logger) : BackgroundService
 {
     /// <summary>Time between two sweeps: a deadline is kept to the second.</summary>
     public static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
@@ -50,6 +51,7 @@ internal sealed partial class HostWork(
                 // A sweep that failed is tried again: deadlines are kept from stored times, so nothing is lost by it (P26).
                 await Guarded("a sweep of reviews", desk.SweepAsync, ct).ConfigureAwait(false);
                 await Guarded("a sweep of sessions", sessions.SweepAsync, ct).ConfigureAwait(false);
+                await Guarded("a sweep of used tokens", workloads.SweepAsync, ct).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException)

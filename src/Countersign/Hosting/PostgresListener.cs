@@ -2,6 +2,7 @@ using Countersign.Config;
 using Countersign.Gateway;
 using Countersign.Gateway.Postgres;
 using Countersign.Identity;
+using Countersign.Identity.Federation;
 using Countersign.Sandbox;
 using Countersign.Sql;
 using Countersign.Sql.Parsing;
@@ -22,7 +23,7 @@ internal static class PostgresListener
         services.AddSingleton(_ => PgParserGuest.CreatePool(parser));
         services.AddSingleton(s => new SqlDialect(new SqlParser(s.GetRequiredService<GuestPool<PgParserGuest>>(), new SqlLimits { BoundedRows = config.Classification.BoundedRows })));
         services.AddSingleton(static s => new PostgresGateway(
-            s.GetRequiredService<CountersignConfig>(), s.GetRequiredService<AgentRegistry>(), s.GetRequiredService<Spine>(), s.GetRequiredService<SqlDialect>(),
+            s.GetRequiredService<CountersignConfig>(), s.GetRequiredService<AgentRegistry>(), s.GetRequiredService<WorkloadDoor>(), s.GetRequiredService<Spine>(), s.GetRequiredService<SqlDialect>(),
             s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<PostgresGateway>>()));
     }
 
