@@ -16,7 +16,8 @@ internal sealed record AgentDocument(
     string Id, string Name, string Owner, string? For, IReadOnlyList<string> Groups, byte[] Salt, int Iterations,
     IReadOnlyList<AgentKey> Keys, DateTimeOffset CreatedAt, DateTimeOffset? RevokedAt)
 {
-    public IReadOnlyList<FormerOwner>? FormerOwners { get; init;     public string? VouchedBy { get; init; }
+    public IReadOnlyList<FormerOwner>? FormerOwners { get; init; }
+    public string? VouchedBy { get; init; }
     public bool Delegated { get; init; }
 }
 
