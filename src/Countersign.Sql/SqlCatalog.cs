@@ -86,6 +86,9 @@ public sealed record SqlFunction(SqlName Name)
     /// <summary>Whether its first argument is of a row type or polymorphic, so that <c>x.name</c> may call it (functional notation).</summary>
     public bool TakesRow { get; init; }
 
+    /// <summary>Whether it may be called with one argument, of whatever type: <c>(x).name</c> calls it. True until the catalogue says otherwise.</summary>
+    public bool TakesOne { get; init; } = true;
+
     /// <summary>Whether it is an aggregate.</summary>
     public bool IsAggregate { get; init; }
 

@@ -64,11 +64,12 @@ public static class SqlCatalogQueries
 
     /// <summary>
     /// Functions outside the system schemas: schema, name, provolatile, language, security_definer, is_aggregate, takes_row (callable with
-    /// one argument, of a row or polymorphic type).
+    /// one argument, of a row or polymorphic type), takes_one (callable with one argument).
     /// </summary>
     public const string Functions = """
         select n.nspname::text, p.proname::text, p.provolatile::text, l.lanname::text, p.prosecdef, p.prokind = 'a',
-          p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1 and coalesce((select t.typtype in ('c', 'p', 'd') from pg_type t where t.oid = p.proargtypes[0]), true)
+          p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1 and coalesce((select t.typtype in ('c', 'p', 'd') from pg_type t where t.oid = p.proargtypes[0]), true),
+          p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
         where n.nspname not in ('pg_catalog', 'information_schema')
         """;

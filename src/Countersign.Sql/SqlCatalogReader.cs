@@ -63,6 +63,7 @@ public static class SqlCatalogReader
                 SecurityDefiner = row.GetBoolean(4),
                 IsAggregate = row.GetBoolean(5),
                 TakesRow = row.GetBoolean(6),
+                TakesOne = row.GetBoolean(7),
             });
         }
 

@@ -121,6 +121,7 @@ public sealed class CatalogTests(PostgresFixture postgres) : IClassFixture<Postg
         Assert.Equal((SqlVolatility.Stable, true, false), (Function("steady").Volatility, Function("steady").SecurityDefiner, Function("steady").TakesRow));
         Assert.True(Function("of_row").TakesRow);
         Assert.True(Function("of_any").TakesRow);
+        Assert.Equal((true, true, false), (Function("pure").TakesOne, Function("steady").TakesOne, Function("eq").TakesOne));
         Assert.True(Function("total").IsAggregate);
         Assert.Equal((SqlVolatility.Volatile, "plpgsql"), (catalog.Operators("===")[0].Volatility, catalog.Operators("===")[0].Language));
         bool MayRunCode(string name) => Assert.Single(catalog.Types(name).ToArray()).MayRunCode;

@@ -287,4 +287,46 @@ public sealed class PitfallTests
             Assert.Throws<Parsing.TreeException>(() => new Parsing.TreeReader(System.Text.Encoding.UTF8.GetBytes(json), 100).ReadResult(out _));
         }
     }
+
+    [Theory]
+    [InlineData("select (1).touch_order", "sql:opaque shop.public.touch_order")]
+    [InlineData("select (o.id).touch_order from orders o where o.id = 1", "sql:opaque shop.public.touch_order")]
+    [InlineData("select g.touch_order from generate_series(1, 2) g", "sql:opaque shop.public.touch_order")]
+    [InlineData("select ((array[1])[1]).touch_order", "sql:opaque shop.public.touch_order")]
+    [InlineData("select (array[1])[1].touch_order", "sql:opaque shop.public.touch_order")]
+    [InlineData("select ('select 1'::text).ts_stat", "sql:opaque shop.pg_catalog.ts_stat")]
+    [InlineData("select (16384::oid).lo_unlink", "sql:call shop.pg_catalog.lo_unlink")]
+    [InlineData("select ('x'::text).email", "sql:opaque shop.public.email")]
+    [InlineData("select f.lo_creat from generate_series(-1, -1) f", "sql:call shop.pg_catalog.lo_creat")]
+    public void P4_functions_in_column_notation_are_calls(string sql, string expected) => Assert.Contains(expected, Actions(sql));
+
+    [Theory]
+    [InlineData("select (x).upper_case from (select 1 as upper_case) x")]
+    [InlineData("select s.set_config from (select 1 as set_config) s")]
+    [InlineData("select o.touch_order from orders o where o.id = 1")] // takes no row: the server refuses it
+    public void Column_notation_of_what_is_no_function_of_one_value_is_a_column(string sql) => Assert.DoesNotContain(Actions(sql), static a => a.StartsWith("sql:opaque", StringComparison.Ordinal));
+
+    [Theory]
+    [InlineData("select percentile_disc(array[0.1, 0.9]) within group (order by email) from customers")]
+    [InlineData("select percentile_disc('{0.1,0.9}'::float8[]) within group (order by email) from customers")]
+    [InlineData("select percentile_disc($1) within group (order by email) from customers")]
+    [InlineData("select percentile_cont((select array_agg(id) from orders)) within group (order by id) from customers")]
+    public void P3_percentiles_in_an_array_are_an_export(string sql) => Assert.Contains("sql:export shop.public.customers", Actions(sql));
+
+    [Fact]
+    public void One_percentile_is_one_value() => Assert.DoesNotContain("sql:export shop.public.customers", Actions("select percentile_disc(0.5) within group (order by id) from customers"));
+
+    [Fact]
+    public void P5_another_sessions_temporary_view_is_opaque()
+    {
+        var session = Shop.Session with { SearchPath = ["pg_temp_3", "pg_catalog", "public"], TemporaryNames = FrozenSet.ToFrozenSet(["mine"]) };
+        Assert.Contains("sql:opaque shop.pg_temp_4.spy", Actions("select * from pg_temp_4.spy", session));
+        Assert.Equal(["sql:select shop.pg_temp.mine"], Actions("select * from pg_temp_3.mine", session));
+        Assert.Equal(["sql:select shop.pg_temp.mine"], Actions("select * from pg_temp.mine", session));
+    }
+
+    [Theory]
+    [InlineData("select domain_in('x', 16384, -1)")]
+    [InlineData("select array_in('{x}', 16384, -1)")]
+    public void P4_input_functions_of_any_type_are_opaque(string sql) => Assert.Contains(Actions(sql), static a => a.StartsWith("sql:opaque", StringComparison.Ordinal));
 }

@@ -26,7 +26,8 @@ sealed class Names(SqlSession session, SqlCatalog catalog, SqlClassify classify)
         var found = new List<Candidate>(1);
         if (!string.IsNullOrEmpty(schema))
         {
-            if (IsTemporary(schema)) found.Add(new Candidate(new SqlName(TemporarySchema, name), null, true));
+            // Another session's temporary schema is no secret to a session of the same role: what is in it is not known here.
+            if (IsTemporary(schema) && IsOwnTemporary(schema)) found.Add(new Candidate(new SqlName(TemporarySchema, name), null, true));
             else found.Add(new Candidate(new SqlName(schema, name), catalog.Relation(new SqlName(schema, name)), false));
             return found;
         }
@@ -44,6 +45,11 @@ sealed class Names(SqlSession session, SqlCatalog catalog, SqlClassify classify)
     }
 
     static bool IsTemporary(string schema) => schema == TemporarySchema || schema.StartsWith("pg_temp_", StringComparison.Ordinal);
+
+    bool IsOwnTemporary(string schema) => schema == TemporarySchema || session.SearchPath.Contains(schema, StringComparer.Ordinal);
+
+    /// <summary>A temporary schema of another session, as far as is known: a view in it shows what nobody here has looked at.</summary>
+    public bool IsForeignTemporary(string schema) => IsTemporary(schema) && !IsOwnTemporary(schema);
 
     public static bool IsTemporarySchema(string? schema) => schema is not null && IsTemporary(schema);
 

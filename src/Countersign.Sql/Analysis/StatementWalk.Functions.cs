@@ -223,11 +223,11 @@ sealed partial class StatementWalk
             var source = at.Sources.Find(s => s.Alias == alias);
             if (source is null) continue;
             source.AddColumn(name);
-            if (name != "*" && !source.HasColumn(name)) Notation(name, source);
+            if (name != "*" && !source.HasColumn(name)) Notation(name, source, ofAny: source.Relation is null);
             return;
         }
 
-        if (name != "*") Notation(name, null);
+        if (name != "*") Notation(name, null, ofAny: true);
     }
 
     static void AddColumn(string name, Level? level)
@@ -256,18 +256,27 @@ sealed partial class StatementWalk
         }
     }
 
-    /// <summary><c>x.f</c> is <c>f(x)</c> when x has no column f: a user's function of a row may be called so.</summary>
-    void Notation(string name, Source? source)
+    /// <summary>
+    /// <c>x.f</c> is <c>f(x)</c> when x has no column f: any function of one argument may be called so, where <paramref name="ofAny"/>; of
+    /// the row of a relation only one that takes a row. A name of a type is a cast to it.
+    /// </summary>
+    void Notation(string name, Source? source, bool ofAny)
     {
         foreach (var function in catalog.Functions(name))
         {
-            if (!function.TakesRow || function.IsHarmless || !names.IsOnPath(function.Name.Schema)) continue;
+            if (!(ofAny ? function.TakesOne : function.TakesRow) || function.IsHarmless || !names.IsOnPath(function.Name.Schema)) continue;
             AddCall(function.Name, known: true);
             if (function.IsAggregate) source?.AddColumn("*");
         }
 
         var builtin = Builtins.Function(name);
         if (builtin is BuiltinClass.CollectingAggregate) source?.AddColumn("*");
+        else if (ofAny && builtin is not (BuiltinClass.Unknown or BuiltinClass.SetConfig)) Builtin(builtin, name, null); // set_config takes three
+        if (!ofAny) return;
+        foreach (var type in catalog.Types(name))
+        {
+            if (type.MayRunCode && names.IsOnPath(type.Name.Schema)) AddOpaque(names.InSchema(SqlResources.Object, type.Name), "type");
+        }
     }
 
     void Indirection(PgNode node, Place place)
@@ -276,7 +285,7 @@ sealed partial class StatementWalk
         var source = argument?.Type == "ColumnRef" && argument.Names("fields") is [var alias] ? FindSource(alias, place.Level) : null;
         foreach (var field in node.Names("indirection"))
         {
-            if (source?.HasColumn(field) != true) Notation(field, source);
+            if (source?.HasColumn(field) != true) Notation(field, source, ofAny: source?.Relation is null);
         }
 
         WalkChildren(node, place);

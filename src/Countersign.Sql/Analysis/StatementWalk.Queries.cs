@@ -369,6 +369,7 @@ sealed partial class StatementWalk
             case "JsonArrayAgg" or "JsonObjectAgg": return true;
             case "FuncCall":
                 var name = node.Names("funcname");
+                if (IsManyPercentiles(node, name[^1])) return true;
                 foreach (var function in catalog.Functions(name[^1]))
                 {
                     if (function.IsAggregate) return true;
@@ -388,8 +389,12 @@ sealed partial class StatementWalk
         }
     }
 
+    /// <summary>percentile_disc(ARRAY[…]) answers as many values as it is asked for; with one literal fraction it answers one.</summary>
+    static bool IsManyPercentiles(PgNode call, string name) => name is "percentile_disc" or "percentile_cont"
+        && !(call.List("args") is [{ Type: "A_Const" } fraction, ..] && (fraction.Has("fval") || fraction.Has("ival")));
+
     bool IsScalarAggregate(PgNode node) =>
-        node.Type == "FuncCall" && !node.Has("over") && BuiltinName(node.Names("funcname")) is { } name
+        node.Type == "FuncCall" && !node.Has("over") && !IsManyPercentiles(node, node.Names("funcname")[^1]) && BuiltinName(node.Names("funcname")) is { } name
         && Builtins.Function(name) == BuiltinClass.ScalarAggregate && catalog.Functions(name).Length == 0;
 
     /// <summary>A name that is unqualified or of pg_catalog.</summary>

@@ -153,6 +153,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
             AddOpaque(resource, "temporary");
         }
 
+        if (names.IsForeignTemporary(candidate.Name.Schema)) AddOpaque(resource, "temporary");
         if (isWrite) AddWriteRisks(action, candidate, draft);
         if (candidate.Relation is not { } relation) return;
 

@@ -21,7 +21,8 @@ select proname,
     when bool_or(proname in ('nextval', 'setval', 'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'loread', 'lowrite') or proname ~ '^lo_') then 'w'
     when bool_or(proname ~ '^binary_upgrade_' or proname ~ '_validator$' or proname ~ '_handler$'
       -- these call the input function of any type that text names, a domain's checks included
-      or proname in ('pg_input_is_valid', 'pg_input_error_info')) then 'x'
+      or proname in ('pg_input_is_valid', 'pg_input_error_info')
+      or proname ~ '^(domain|array|record|range|multirange)_(in|recv)$') then 'x'
     when bool_or(prokind = 'a' and proname in ('array_agg', 'string_agg', 'xmlagg', 'range_agg') or prokind = 'a' and proname ~ '^jsonb?_') then 'c'
     when bool_or(provolatile = 'v' and prokind <> 'a' and not (
       proname in ('clock_timestamp', 'timeofday', 'random', 'random_normal', 'setseed', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'array_sample', 'array_shuffle',
