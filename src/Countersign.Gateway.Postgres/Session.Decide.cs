@@ -161,8 +161,13 @@ internal sealed partial class Session
         {
             // What a name stands for is certain only when nothing is in flight.
             await DrainAsync().ConfigureAwait(false);
-            understood = understood.WithPrepared(name => statements.TryGetValue(name, out var prepared) && !prepared.IsOwn
-                && services.Dialect.Understand(prepared.Text, sqlSession, catalog, services.Classify) is { IsUnderstood: true, Statements: [var only] } ? only : null);
+            understood = understood.WithPrepared(name =>
+            {
+                if (!statements.TryGetValue(name, out var prepared) || prepared.IsOwn) return null;
+                var stored = services.Dialect.Understand(prepared.Text, sqlSession, catalog, services.Classify);
+                prepared.Display = stored.Display;
+                return stored is { IsUnderstood: true, Statements: [var only] } ? only : null;
+            });
         }
 
         return understood;
@@ -208,6 +213,18 @@ internal sealed partial class Session
             // The rest of the text would be carried out under other settings, or other names, than it was understood by.
             return (await RefuseAsync(ReasonCodes.NotSupported, "a statement that changes how the next ones are understood must be sent by itself",
                 "send each statement as a query of its own.", understood.Display).ConfigureAwait(false), null);
+        }
+
+        if (understood.Consequences.Any(FetchesPortal))
+        {
+            // It would carry out what was decided for an Execute, perhaps under other settings, or after it was said to be void.
+            return (await RefuseAsync(ReasonCodes.NotSupported, "a portal of the protocol is read by Execute, not by FETCH or MOVE", "send Execute for it, or DECLARE a cursor.", understood.Display).ConfigureAwait(false), null);
+        }
+
+        var fetched = understood.Statements.TakeWhile(static s => s.Kind != SqlStatementKind.Fetch).Count();
+        if (understood.Statements.Skip(fetched).Any(static s => s.Kind is not (SqlStatementKind.Fetch or SqlStatementKind.CloseCursor or SqlStatementKind.Transaction)))
+        {
+            return (await RefuseAsync(ReasonCodes.NotSupported, "what a FETCH calls may change how the statements behind it are understood", "send what follows it as a query of its own.", understood.Display).ConfigureAwait(false), null);
         }
 
         return null;
@@ -361,17 +378,20 @@ internal sealed partial class Session
 
         if (presented.Portal is { } portal) await ResolveTypesAsync(portal.Statement).ConfigureAwait(false);
         if (relay.BatchFailed) return null;
-        IReadOnlyList<string> notes = [];
+        // The name of a prepared statement says nothing to who reads the card: its text does (I10).
+        List<string> notes = [.. presented.Understood.Consequences.OfType<SqlConsequence.ExecutesPrepared>().Select(e => $"`{e.Name}` is: {Prepared(e.Name)}")];
         if (InTransaction)
         {
             var locks = await services.Catalog.LocksOfAsync(upstream.ProcessId).ConfigureAwait(false);
-            notes = [locks.Count == 0
+            notes.Add(locks.Count == 0
                 ? "held inside an open transaction, which holds no table locks yet"
-                : $"held inside an open transaction, which keeps {string.Join(", ", locks)} locked meanwhile"];
+                : $"held inside an open transaction, which keeps {string.Join(", ", locks)} locked meanwhile");
         }
 
         return await HoldAsync(Build(presented, notes), presented).ConfigureAwait(false);
     }
+
+    private string Prepared(string name) => statements.TryGetValue(name, out var statement) ? statement.Display ?? "(not understood)" : "(not known)";
 
     /// <summary>Parameter types as the server resolved them, so that the card shows values as what they are.</summary>
     private async Task ResolveTypesAsync(PreparedStatement statement)

@@ -91,8 +91,13 @@ internal sealed partial class Session
     /// <summary>Portals end with their transaction; what they were released for and did not do has its outcome then.</summary>
     private async ValueTask ReapPortalsAsync()
     {
-        if (portals.Count == 0) return;
+        if (portals.Count == 0 && bound.IsEmpty) return;
         var idle = relay.LastIdle;
+        foreach (var (name, born) in bound)
+        {
+            if (born < idle) bound.TryRemove(name, out _);
+        }
+
         foreach (var (name, portal) in portals)
         {
             if (!portal.Cleared || portal.Born >= idle) continue;
@@ -113,7 +118,7 @@ internal sealed partial class Session
             return;
         }
 
-        if ((portals.Count >= services.Limits.NamedObjects && !portals.ContainsKey(portalName)) || IsOver(portals.Values.Where(p => p.Name != portalName), static p => p.Frame.Header.TotalLength, frame.Header.TotalLength))
+        if ((Math.Max(portals.Count, bound.Count) >= services.Limits.NamedObjects && !portals.ContainsKey(portalName)) || IsOver(portals.Values.Where(p => p.Name != portalName), static p => p.Frame.Header.TotalLength, frame.Header.TotalLength))
         {
             await FailBatchAsync(await RefuseAsync(ReasonCodes.TooLarge, "the session has too many portals, or too much bound to them", "close some, or end the transaction.", "(bind)").ConfigureAwait(false)).ConfigureAwait(false);
             return;
@@ -211,7 +216,8 @@ internal sealed partial class Session
             return;
         }
 
-        if (passage is not null && portal.Understood is not null) Anticipate(portal.Understood);
+        // Of the next rows too: each row may call what the statement calls.
+        if (portal.Understood is not null) Anticipate(portal.Understood);
         Target.Output.Write(frame.Whole.FirstSpan);
         batchOpen = batchExecuted = true;
     }
@@ -224,7 +230,12 @@ internal sealed partial class Session
 
     private bool IsVoid(Portal portal) =>
         portal.DecidedUnder.Meaning != meaning
+        || portal.Understood!.Consequences.Any(FetchesPortal)
         || (portal.DecidedUnder.Names != names && portal.Understood!.Consequences.Any(static c => c is SqlConsequence.ExecutesPrepared));
+
+    /// <summary>Whether a FETCH or MOVE would carry out what was bound for an Execute: it has its own decision, and that is not this one's (P7, P11).</summary>
+    private bool FetchesPortal(SqlConsequence consequence) =>
+        consequence is SqlConsequence.FetchesCursor { Name: var name } && (bound.ContainsKey(name) || portals.ContainsKey(name));
 
     private async Task CloseAsync(Frame frame, CloseMessage close)
     {
@@ -241,7 +252,7 @@ internal sealed partial class Session
                 return;
             }
 
-            Forward(frame, new Owed(OwedKind.Close) { Ends = name });
+            Forward(frame, new Owed(OwedKind.Close) { Ends = name, OnDone = () => bound.TryRemove(name, out _) });
             return;
         }
 
@@ -302,6 +313,7 @@ internal sealed partial class Session
         foreach (var (frame, owed, portal) in withheld)
         {
             if (portal is not null) portal.Born = relay.Sent;
+            if (portal is { Name.Length: > 0 }) bound[portal.Name] = portal.Born;
             if (!relay.TryExpect(owed))
             {
                 await DropWithheldAsync().ConfigureAwait(false);

@@ -31,6 +31,9 @@ internal sealed partial class Session(
     private readonly FrameReader clientFrames = FrameReader.Frontend(services.Wire);
     private readonly ConcurrentDictionary<string, PreparedStatement> statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Portal> portals = new(StringComparer.Ordinal);
+
+    /// <summary>Names of portals that the target may have, whatever became of what is known of them here, each with when it was bound.</summary>
+    private readonly ConcurrentDictionary<string, long> bound = new(StringComparer.Ordinal);
     private readonly HashSet<string> touchedSettings = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<(Frame Frame, Owed Owed, Portal? Portal)> withheld = [];
     private readonly TargetRef targetRef = new(target.Name, "postgres", target.Environment);
@@ -337,6 +340,11 @@ internal sealed partial class Session(
                     break;
                 case SqlConsequence.DiscardsAll:
                     inDoubt = true;
+                    Moved();
+                    break;
+                case SqlConsequence.FetchesCursor:
+                    // What the cursor's query calls is called now, not when it was declared: a setting, a name, anything.
+                    namesUnknown = true;
                     Moved();
                     break;
                 case SqlConsequence.PreparesStatement or SqlConsequence.Deallocates:

@@ -14,12 +14,12 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
     /// <see cref="Inert"/> join the digest as soon as the session changes them.
     /// </summary>
     public static readonly IReadOnlyList<string> Meaningful =
-        ["DateStyle", "IntervalStyle", "TimeZone", "session_replication_role", "row_security", "transform_null_equals", "array_nulls", "xmloption", "default_tablespace", "check_function_bodies"];
+        ["DateStyle", "IntervalStyle", "TimeZone", "session_replication_role", "row_security", "transform_null_equals", "array_nulls", "xmloption", "bytea_output", "extra_float_digits", "default_tablespace", "check_function_bodies"];
 
-    /// <summary>Settings that can not change what is done to data: how results look, how long things may take, what is logged.</summary>
+    /// <summary>Settings that can not change what is done to data: how long things may take, what is told and logged.</summary>
     public static readonly IReadOnlySet<string> Inert = new HashSet<string>(StringComparer.OrdinalIgnoreCase)
     {
-        "application_name", "extra_float_digits", "bytea_output", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+        "application_name", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
         "idle_session_timeout", "transaction_timeout", "client_min_messages", "work_mem", "search_path", "role", "client_encoding",
     };
 
@@ -39,11 +39,24 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
 
     /// <summary>
     /// The session's temporary relations, which no other connection can see, each with whether using it may do more than its
-    /// name says: a view or rule, a trigger, children that have one.
+    /// name says: a view or rule, a trigger, children that have one; a default, check or index that calls what is not known to
+    /// be harmless (a `set_config` in a default is no SET that anybody would see).
     /// </summary>
     private const string Temporaries =
-        "CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN NULL ELSE (SELECT pg_catalog.json_object_agg(c.relname, c.relhasrules OR c.relhastriggers OR c.relhassubclass) "
+        "CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN NULL ELSE (SELECT pg_catalog.json_object_agg(c.relname, c.relhasrules OR c.relhastriggers OR c.relhassubclass OR " + Calls + ") "
         + "FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END";
+
+    /// <summary>Whether any expression of relation c calls a function outside pg_catalog, or one of it that may do something.</summary>
+    private const string Calls =
+        "EXISTS (SELECT FROM (SELECT d.adbin::pg_catalog.text FROM pg_catalog.pg_attrdef d WHERE d.adrelid OPERATOR(pg_catalog.=) c.oid "
+        + "UNION ALL SELECT k.conbin::pg_catalog.text FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=) c.oid "
+        + "UNION ALL SELECT pg_catalog.concat(i.indexprs::pg_catalog.text, ' ', i.indpred::pg_catalog.text) FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid "
+        + "UNION ALL SELECT pg_catalog.concat(t.typdefaultbin::pg_catalog.text, ' ', k.conbin::pg_catalog.text) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid "
+        + "LEFT JOIN pg_catalog.pg_constraint k ON k.contypid OPERATOR(pg_catalog.=) t.oid WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid) e (tree) "
+        + "CROSS JOIN LATERAL pg_catalog.regexp_matches(e.tree, ':(?:funcid|opfuncid) ([0-9]+)', 'g') m (found) "
+        + "JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) m.found[1]::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace "
+        + "WHERE n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog' OR p.proname OPERATOR(pg_catalog.~) '_to_xml|^pg_(read|ls)_' "
+        + "OR (p.provolatile OPERATOR(pg_catalog.=) 'v' AND p.proname OPERATOR(pg_catalog.!~) '^(nextval|currval|lastval|clock_timestamp|timeofday|random|random_normal|gen_random_uuid|uuidv4|uuidv7)$'))";
 
     public static SessionState Read(string?[] row)
     {
@@ -92,6 +105,9 @@ internal sealed record PreparedStatement(string Name, string Text, uint[] Parame
 
     /// <summary>Made by PREPARE: <see cref="Text"/> is that whole statement, and what a portal of it runs is the inner one.</summary>
     public bool FromSql { get; init; }
+
+    /// <summary>As a human may read it, once it was understood: on the card of what runs it by name (I10).</summary>
+    public string? Display { get; set; }
 
     /// <summary>Types as the server resolved them, once it was asked.</summary>
     public uint[]? ResolvedTypes { get; set; }

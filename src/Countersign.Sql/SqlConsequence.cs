@@ -53,6 +53,9 @@ public abstract record SqlConsequence
 
     public sealed record DeclaresCursor(string Name, bool Holds) : SqlConsequence;
 
+    /// <summary>FETCH or MOVE: now what the cursor's query calls is called, which may change the session.</summary>
+    public sealed record FetchesCursor(string Name) : SqlConsequence;
+
     /// <summary>CLOSE; null: ALL.</summary>
     public sealed record ClosesCursor(string? Name) : SqlConsequence;
 

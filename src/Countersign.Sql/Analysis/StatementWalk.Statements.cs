@@ -35,7 +35,10 @@ sealed partial class StatementWalk
                 Consequences.Add(new SqlConsequence.Deallocates(node.Flag("isall") || node.Text("name") is null ? null : node.Text("name")));
                 return SqlStatementKind.Deallocate;
             case "DeclareCursorStmt": return DeclareCursor(node, place);
-            case "FetchStmt": AddSession(); return SqlStatementKind.Fetch;
+            case "FetchStmt":
+                AddSession();
+                Consequences.Add(new SqlConsequence.FetchesCursor(node.Text("portalname") ?? ""));
+                return SqlStatementKind.Fetch;
             case "ClosePortalStmt":
                 AddSession();
                 Consequences.Add(new SqlConsequence.ClosesCursor(node.Text("portalname")));

@@ -14,6 +14,7 @@ internal static class CardView
     public static void Write(IAnsiConsole console, ReviewCard card, DateTimeOffset now)
     {
         if (card.Statement.Length > LongText) Whole("will run", card.Statement);
+        foreach (var note in card.Notes.Where(static n => n.Length > LongText)) Whole("note", note);
         foreach (var parameter in card.Parameters.Where(static p => p.Value?.Length > LongText)) Whole($"${parameter.Position}", ValuesInPlace.Literal(parameter));
         console.Write(Panel(card, now));
 
@@ -57,7 +58,7 @@ internal static class CardView
         foreach (var escalation in card.Requirements.SelectMany(static r => r.Escalations)) Row(rows, "", $"[grey]from {Shown.Clock(escalation.At)} also {Shown.Line(string.Join(" or ", escalation.Groups))}[/]");
         if (card.MayGrant is { } terms) Row(rows, "", $"[grey]the like may be granted for up to[/] {Shown.Span(TimeSpan.FromSeconds(terms.ForSeconds))}[grey],[/] {terms.Uses} [grey]times[/]");
         if (card.Grant is { } of) Row(rows, "granted", $"a use of {Shown.Line(of)}: nobody was asked again");
-        foreach (var note in card.Notes) Row(rows, "note", $"[yellow]{Shown.Line(note)}[/]");
+        foreach (var note in card.Notes) Row(rows, "note", note.Length > LongText ? $"[yellow]as written above[/][grey], {note.Length} characters[/]" : $"[yellow]{Shown.Line(note)}[/]");
         if (card.GlassBroken) Row(rows, "", "[white on red] GLASS BROKEN [/] [red]released without those whom it waited for[/]");
         foreach (var answer in card.Answers) Row(rows, answer.Decision switch { "approve" => "approved", "deny" => "denied", _ => "broken by" }, Answer(answer));
         Row(rows, card.ClosedAt is null ? "until" : "closed", Ending(card, now));
