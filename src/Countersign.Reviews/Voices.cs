@@ -11,6 +11,16 @@ public sealed class Voices(UserDirectory users, Delegations delegations, IReadOn
 {
     public IReadOnlyList<OnCallSchedule> Schedules { get; } = schedules;
 
+    /// <summary>
+    /// Has the groups read again that these people are about to be judged by: their own, and of those for whom they speak. Never throws.
+    /// </summary>
+    public Task FreshenAsync(IEnumerable<OpaqueId> speakers)
+    {
+        var who = speakers.ToHashSet();
+        var now = time.GetUtcNow();
+        return users.FreshenAsync(who.Concat(delegations.List().Where(d => d.IsActive(now) && who.Contains(d.To.Id)).Select(static d => d.Away.Id)).ToArray());
+    }
+
     /// <summary>How things stand at this moment, for one review.</summary>
     /// <param name="review">The review.</param>
     /// <param name="barred">Whether somebody may not say yes to it himself.</param>
@@ -19,8 +29,9 @@ public sealed class Voices(UserDirectory users, Delegations delegations, IReadOn
         var now = time.GetUtcNow();
         var onCall = Schedules.Select(s => (s.Group, User: s.At(now))).Where(static s => s.User is not null).ToArray();
 
-        // Who is behind the action lends nobody his voice about it, and who has spoken himself has used it (I4).
-        var lent = delegations.List().Where(d => d.IsActive(now) && !barred(d.Away.Id) && review.Answers.All(a => a.User != d.Away.Id) && users.Find(d.Away.Id) is not null)
+        // Who is behind the action lends nobody his voice about it, and who has spoken himself has used it (I4). Who can not be
+        // looked up now lends none either: he may have left the group since (P33).
+        var lent = delegations.List().Where(d => d.IsActive(now) && !barred(d.Away.Id) && review.Answers.All(a => a.User != d.Away.Id) && users.FindFresh(d.Away.Id) is not null)
             .ToLookup(static d => d.To.Id);
         return new Speaking(users, onCall!, lent);
     }
@@ -44,7 +55,11 @@ public sealed class Speaking
     public UserEntry Of(UserEntry user)
     {
         var groups = Own(user);
-        foreach (var away in For(user)) groups.UnionWith(Own(users.Find(away.Id)!));
+        foreach (var away in For(user))
+        {
+            if (users.FindFresh(away.Id) is { } lender) groups.UnionWith(Own(lender));
+        }
+
         return user with { Groups = groups };
     }
 
@@ -52,7 +67,7 @@ public sealed class Speaking
     public UserEntry Alone(UserEntry user) => user with { Groups = Own(user) };
 
     /// <summary>Those whom he speaks for.</summary>
-    public IEnumerable<PrincipalRef> For(UserEntry user) => lent[user.Ref.Id].Select(static d => d.Away).Where(a => users.Find(a.Id) is not null);
+    public IEnumerable<PrincipalRef> For(UserEntry user) => lent[user.Ref.Id].Select(static d => d.Away).Where(a => users.FindFresh(a.Id) is not null);
 
     /// <summary>Whether somebody speaks for this human.</summary>
     public bool IsAway(OpaqueId user) => lent.Any(g => g.Any(d => d.Away.Id == user));

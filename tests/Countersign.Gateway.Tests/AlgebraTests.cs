@@ -1,4 +1,5 @@
 using Countersign.Core;
+using Countersign.Identity;
 using Countersign.Journal;
 using Countersign.Reviews;
 using CsCheck;
@@ -141,6 +142,42 @@ public sealed class AlgebraTests
         await held.ReleasedAsync();
         var set = house.Entry("delegate-set");
         Assert.Equal((house.User("ada").Ref.Id.Value, house.User("nil").Ref.Id.Value), (set.GetProperty("user").GetString(), set.GetProperty("delegate").GetString()));
+    }
+
+    [Fact]
+    public async Task P33_Delegate_speaks_in_the_groups_that_the_one_away_has_now()
+    {
+        await using var house = await House.OpenAsync();
+        var subject = new Subject("https://idp.example", "away");
+        Assert.Null((await house.Users.RecogniseAsync(subject, "wilma", new HashSet<string> { "dba" })).ReasonCode);
+        var read = 0;
+        IReadOnlySet<string>? said = null;
+        house.Users.GroupSource = async (_, _) =>
+        {
+            read++;
+            if (said is { } groups) await house.Users.RecogniseAsync(subject, null, groups);
+        };
+        await AwayAsync(house, "wilma", "nil");
+        var held = await house.HoldOpenAsync();
+        var id = (await held.Opened).Id;
+
+        // The provider does not answer: what was known an hour ago is nothing to decide by.
+        house.Time.Advance(TimeSpan.FromMinutes(6));
+        Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "nil")).ReasonCode);
+        Assert.DoesNotContain(house.Desk.Eligible(house.Desk.Find(id)!), static u => u.Ref.Name == "nil");
+
+        // Asked again at the answer, and taken out of the group meanwhile.
+        Assert.Null((await house.Users.RecogniseAsync(subject, null, new HashSet<string> { "dba" })).ReasonCode);
+        var (statement, _) = house.Desk.Draft(id, house.User("nil"), AnswerKind.Approve, "cli", null);
+        house.Time.Advance(TimeSpan.FromMinutes(3));
+        said = new HashSet<string>();
+        Assert.Equal(ReasonCodes.NotEligible, (await house.Desk.AnswerAsync(id, house.User("nil"), "cli", statement!)).ReasonCode);
+        Assert.True(read > 0);
+
+        said = new HashSet<string> { "dba" };
+        Assert.Null((await house.Users.RecogniseAsync(subject, null, said)).ReasonCode);
+        await house.ApproveAsync(held, "nil");
+        await held.ReleasedAsync();
     }
 
     [Fact]

@@ -59,7 +59,7 @@ internal sealed class House : IAsyncDisposable
     private async Task FurnishAsync(ReviewLimits limits, Dictionary<string, string[]> people, PolicyQuestions policy)
     {
         Limits = limits;
-        Users = await UserDirectory.LoadAsync(people.ToDictionary(static p => p.Key, static p => (IReadOnlySet<string>)p.Value.ToHashSet(StringComparer.Ordinal)), Store, Journal);
+        Users = await UserDirectory.LoadAsync(people.ToDictionary(static p => p.Key, static p => (IReadOnlySet<string>)p.Value.ToHashSet(StringComparer.Ordinal)), Store, Journal, new DirectoryOptions { Time = Time });
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
         Delegations = new Delegations(Store, Journal, Users, Time);
