@@ -265,6 +265,38 @@ public sealed class WorkloadTests(PostgresServer server)
     }
 
     [Fact]
+    public async Task What_was_held_before_the_token_ended_runs_when_it_is_approved()
+    {
+        await using var at = await Setting.OpenAsync(server);
+        using var mira = await SignInAsync(at, "mira");
+        await using var client = await DialAsync(at);
+        var claims = at.Claims();
+        var end = DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + 6);
+        claims["exp"] = end.ToUnixTimeSeconds();
+        client.Start(Agent);
+        await client.AskedAsync();
+        client.Write(o => FrontendWriter.WritePassword(o, at.Issuer.Sign(claims)));
+        Assert.Equal('Z', await client.UntilAsync('Z'));
+
+        // The whole batch at once, as a driver sends it: its Sync is read only after the approval, and must still commit it.
+        client.Write(static o =>
+        {
+            FrontendWriter.WriteParse(o, "", "UPDATE customers SET credit = 4711 WHERE id = 78", []);
+            FrontendWriter.WriteBind(o, "", "", []);
+            FrontendWriter.WriteExecute(o, "", 0);
+            FrontendWriter.WriteSync(o);
+        });
+        var review = await GatewayProcess.TheOpenReviewAsync(mira);
+        while (TimeProvider.System.GetUtcNow() <= end) await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, TestContext.Current.CancellationToken);
+        Assert.Equal("approved", (await GatewayProcess.AnswerAsync(mira, review)).Reason);
+        Assert.Equal('Z', await client.UntilAsync('Z'));
+        Assert.Equal(4711, await server.AskAsync<long>("SELECT credit FROM customers WHERE id = 78"));
+        client.Write(static o => FrontendWriter.WriteQuery(o, "SELECT 1"));
+        Assert.Equal('E', await client.UntilAsync('E'));
+        Assert.Contains("reason=token-expired", WireClient.ErrorOf(client.Body), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Revoked_workload_loses_its_open_connection()
     {
         await using var at = await Setting.OpenAsync(server);
