@@ -51,6 +51,21 @@ public sealed class PolicyStore : IDisposable
         return TryOpen(cedar, folder, PolicySnapshot.Read(folder, options.Folder), options, out store, out diagnostics);
     }
 
+    /// <summary>Loads files that are in no folder here, by relative path: to see what they would decide, never to serve.</summary>
+    public static bool TryOpen(CedarRuntime cedar, IReadOnlyDictionary<string, string> files, [NotNullWhen(true)] out PolicyStore? store, out IReadOnlyList<PolicyDiagnostic> diagnostics)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        var limits = new PolicyFolderLimits();
+        store = null;
+        diagnostics = files.Count > limits.Files || files.Sum(static f => (long)f.Value.Length) > limits.Bytes
+            ? [new PolicyDiagnostic(PolicyFaults.Unreadable, $"more than {limits.Files} files, or {limits.Bytes} bytes")]
+            : files.Keys.FirstOrDefault(static f => f.Length is 0 or > 512 || f.Any(char.IsControl) || !f.EndsWith(".cedar", StringComparison.Ordinal)) is { } odd
+                ? [new PolicyDiagnostic(PolicyFaults.Unreadable, $"`{odd}` is not the path of a *.cedar file")]
+                : [];
+        return diagnostics.Count == 0
+            && TryOpen(cedar, "", PolicySnapshot.Of([.. files.OrderBy(static f => f.Key, StringComparer.Ordinal).Select(static f => (f.Key, f.Value))]), new PolicyStoreOptions { Cache = new DecisionCacheLimits { Entries = 100_000 } }, out store, out diagnostics);
+    }
+
     internal static bool TryOpen(CedarRuntime cedar, string folder, PolicySnapshot snapshot, PolicyStoreOptions options, [NotNullWhen(true)] out PolicyStore? store, out IReadOnlyList<PolicyDiagnostic> diagnostics)
     {
         var load = PolicyRevision.Load(cedar, snapshot, options);

@@ -62,9 +62,15 @@ public sealed record Answer(OpaqueId User, string Name, AnswerKind Kind, string 
 /// <summary>An effect as it was shown to the approver; <see cref="Canonical"/> is what the statement commits to.</summary>
 public sealed record ShownEffect(string Verb, string Action, string ResourceType, string ResourceId, IReadOnlyList<string> DataClasses, string Canonical)
 {
+    /// <summary>What the resource is in, `Type::id`: for a replay of the decision; follows from the name, so nobody commits to it.</summary>
+    public IReadOnlyList<string> Parents { get; init; } = [];
+
     public static ShownEffect Of(Effect effect) => new(
         effect.Verb.ToString().ToLowerInvariant(), effect.Action, effect.Resource.Type, effect.Resource.Id,
-        effect.Resource.DataClasses, effect.ToCanonical().ToString());
+        effect.Resource.DataClasses, effect.ToCanonical().ToString())
+    {
+        Parents = effect.Resource.Parents.Select(static p => $"{p.Type}::{p.Id}").ToArray(),
+    };
 }
 
 /// <summary>A bound value as it was shown. <see cref="Text"/> null is SQL NULL.</summary>
@@ -100,6 +106,9 @@ public sealed record Review
 
     /// <summary>Humans behind earlier actors of a delegation.</summary>
     public IReadOnlyList<PrincipalRef> Via { get; init => field = value ?? []; } = []; // null: stored by a build that had none
+    /// <summary>Groups of the agent when it asked.</summary>
+    public IReadOnlyList<string> AgentGroups { get; init; } = [];
+
     public required TargetRef Target { get; init; }
     public required IReadOnlyList<ShownEffect> Effects { get; init; }
     public required string Operation { get; init; }

@@ -28,7 +28,7 @@ public sealed partial class ReviewDesk
         using var span = ReviewTelemetry.Source.StartActivity("answer");
         try
         {
-            await standings.FreshenAsync([user.Ref.Id]).ConfigureAwait(false);
+            await voices.FreshenAsync([user.Ref.Id]).ConfigureAwait(false);
             return await TakeAnswerAsync(id, user, channel, statement).ConfigureAwait(false);
         }
         catch (JournalStoreException)

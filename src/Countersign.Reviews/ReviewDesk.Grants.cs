@@ -41,7 +41,7 @@ public sealed partial class ReviewDesk
             if (!policy.StillActs(fresh.Actors)) return null;
 
             // Groups as they are now (P33); without this a grant of somebody who signs in elsewhere would end with its first few minutes.
-            await standings.FreshenAsync(grant.Approvals.Select(static a => a.User)).ConfigureAwait(false);
+            await voices.FreshenAsync(grant.Approvals.Select(static a => a.User)).ConfigureAwait(false);
             var decision = policy.Decide(fresh);
             var now = time.GetUtcNow();
             if (Unusable(grant, fresh, decision, now, out var use) is { } why)

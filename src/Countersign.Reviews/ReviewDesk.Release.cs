@@ -28,7 +28,7 @@ public sealed partial class ReviewDesk
         }
 
         // Groups as they are now, not as they were when somebody approved (P33).
-        await standings.FreshenAsync(review.Answers.Select(static a => a.User)).ConfigureAwait(false);
+        await voices.FreshenAsync(review.Answers.Select(static a => a.User)).ConfigureAwait(false);
         if (!policy.StillActs(fresh.Actors)) return Down(await DenyAsync(review, version, ReasonCodes.Unauthenticated).ConfigureAwait(false));
         var decision = policy.Decide(fresh);
         if (decision.Verdict == Verdict.Deny)

@@ -190,6 +190,7 @@ public sealed partial class ReviewDesk(
         Owner = action.Actors.Owner,
         OnBehalfOf = action.Actors.OnBehalfOf,
         Via = action.Actors.Via,
+        AgentGroups = action.Actors.Groups,
         Target = action.Target,
         Effects = action.Effects.Select(ShownEffect.Of).ToArray(),
         Operation = action.Payload.Operation,

@@ -240,6 +240,17 @@ internal sealed record JournalFlaw(long? Index, string Code, string Detail);
 
 internal sealed record PolicyView(string Revision, string ContentHash, string? GitCommit, string? LastError);
 
+/// <summary>Policy files by relative path, of recorded decisions from a time on and before another, and how many actions to tell of each group (20).</summary>
+internal sealed record ReplayRequest(IReadOnlyDictionary<string, string> Files, DateTimeOffset? From = null, DateTimeOffset? Until = null, int? Max = null);
+
+/// <summary>What would differ. `skipped` counts, by reason, what could not be taken again.</summary>
+internal sealed record ReplayView(string Revision, string Serving, long Replayed, long Differing, IReadOnlyDictionary<string, long> Skipped, IReadOnlyList<ReplayGroup> Groups);
+
+/// <summary>Decisions that would differ alike: `was` and `now` are `permit`, `review` or the reason of a deny; `policies` make the difference.</summary>
+internal sealed record ReplayGroup(string Was, string Now, IReadOnlyList<string> Policies, long Count, IReadOnlyList<ReplayedAction> Actions);
+
+internal sealed record ReplayedAction(long Index, string Action, DateTimeOffset Time, string Agent, string Target, string Statement, IReadOnlyList<string> PoliciesThen, IReadOnlyList<string> PoliciesNow);
+
 internal sealed record HealthView(string Status, IReadOnlyDictionary<string, string> Checks);
 
 /// <summary>RFC 9457 problem details, with the reason code that programs act on.</summary>
@@ -289,6 +300,8 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(JournalLine))]
 [JsonSerializable(typeof(JournalVerdict))]
 [JsonSerializable(typeof(PolicyView))]
+[JsonSerializable(typeof(ReplayRequest))]
+[JsonSerializable(typeof(ReplayView))]
 [JsonSerializable(typeof(ExplainRequest))]
 [JsonSerializable(typeof(ExplainView))]
 [JsonSerializable(typeof(HealthView))]

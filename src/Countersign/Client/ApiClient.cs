@@ -39,6 +39,12 @@ internal sealed class ApiClient : IDisposable
 
     public Uri Server { get; }
 
+    /// <summary>How long an answer may take: 100 seconds, but for what reads a whole journal.</summary>
+    public TimeSpan Patience
+    {
+        set => http.Timeout = value;
+    }
+
     public Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken ct) => SendAsync(HttpMethod.Get, path, null, type, ct);
 
     public Task<T> PostAsync<TBody, T>(string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken ct) =>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Countersign.Api;
+using Countersign.Client;
 using Countersign.Config;
 using Countersign.Core;
 using Countersign.Hosting;
@@ -16,10 +17,56 @@ namespace Countersign.Commands;
 
 internal static class PolicyCommand
 {
-    public static Command Create() => new ExampledCommand("policy", "Check, test and explain policies. Works on a folder; needs no server.",
+    public static Command Create() => new ExampledCommand("policy", "Check, test and explain policies: on a folder, without a server. Replay them over what a server has recorded.",
         "countersign policy check policies",
         "countersign policy test policies",
-        "countersign policy explain --group agents --target shop --action sql:update --resource public.customers") { Check(), Test(), Explain() };
+        "countersign policy explain --group agents --target shop --action sql:update --resource public.customers",
+        "countersign policy replay policies --from 2026-11-01T00:00:00Z") { Check(), Test(), Explain(), Replay() };
+
+    /// <summary>A hundred thousand actions take seconds; a journal of years may take minutes.</summary>
+    private static readonly TimeSpan ReplayPatience = TimeSpan.FromMinutes(30);
+
+    private static Command Replay()
+    {
+        var folder = Folder();
+        var server = Connection.ServerOption();
+        var from = new Option<string?>("--from") { Description = "decisions from this time on", HelpName = "TIME" };
+        var until = new Option<string?>("--until") { Description = "decisions before this time", HelpName = "TIME" };
+        var max = new Option<int>("--max") { Description = "actions to list of each group; counts are always exact", HelpName = "N", DefaultValueFactory = static _ => 5 };
+        var command = new ExampledCommand("replay", "What would a folder's policies have decided otherwise, of what the server has recorded? Nothing changes.",
+            "countersign policy replay policies", "countersign policy replay policies --from 2026-11-01T00:00:00Z --json") { folder, server, from, until, max };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var path = Existing(parsed.GetRequiredValue(folder));
+            var files = new SortedDictionary<string, string>(StringComparer.Ordinal);
+            foreach (var file in Directory.EnumerateFiles(path, "*.cedar", SearchOption.AllDirectories))
+            {
+                var name = Path.GetRelativePath(path, file).Replace('\\', '/');
+                if (!name.Split('/').Any(static p => p.StartsWith('.'))) files.Add(name, await File.ReadAllTextAsync(file, ct).ConfigureAwait(false));
+            }
+
+            client.Patience = ReplayPatience;
+            var view = await client.PostAsync("/api/v1/policy/replay", new ReplayRequest(files, Time(parsed.GetValue(from)), Time(parsed.GetValue(until)), parsed.GetValue(max)), ApiJson.Default.ReplayRequest, ApiJson.Default.ReplayView, ct).ConfigureAwait(false);
+            new Output(parsed.GetValue(CommandLine.Json)).Value(view, ApiJson.Default.ReplayView, console => Replayed(console, view));
+            return Exit.Done;
+        }));
+        return command;
+    }
+
+    private static DateTimeOffset? Time(string? text) => text is null ? null
+        : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time
+        : throw new CommandFailure(Exit.Usage, $"`{VisibleText.Of(text, multiline: false)}` is not a time; write `2026-11-01T00:00:00Z`");
+
+    private static void Replayed(IAnsiConsole console, ReplayView view)
+    {
+        console.MarkupLine(string.Create(CultureInfo.InvariantCulture, $"{view.Replayed} recorded decisions taken again; [bold]{view.Differing}[/] would differ{string.Concat(view.Skipped.Select(static s => $", {s.Value} not taken ({Shown.Line(s.Key)})"))}"));
+        foreach (var group in view.Groups)
+        {
+            console.MarkupLine(string.Create(CultureInfo.InvariantCulture, $"\n{group.Count} × {Shown.Line(group.Was)} → [bold]{Shown.Line(group.Now)}[/]  [grey]{Shown.Line(group.Policies.Count == 0 ? "no policy" : string.Join(", ", group.Policies))}[/]"));
+            foreach (var a in group.Actions) console.MarkupLine(string.Create(CultureInfo.InvariantCulture, $"  [grey]{a.Index,6}  {a.Time.ToLocalTime():yyyy-MM-dd HH:mm}[/]  {Shown.Line(a.Agent)}  {Shown.Line(CardView.OneLine(a.Statement, 90))}"));
+        }
+    }
+
 
     private static Command Check()
     {
