@@ -38,6 +38,9 @@ public sealed record ExplainMiss(string Id, bool IsForbid, IReadOnlyList<string>
 /// <summary>What the console takes from the composition root: what only the configuration knows.</summary>
 public sealed record ConsoleSeams
 {
+    /// <summary>Where a browser begins to sign in at the identity provider; null without one.</summary>
+    public required string? Provider { get; init; }
+
     public required IReadOnlyList<TargetView> Targets { get; init; }
 
     /// <summary>Frameworks by data class.</summary>

@@ -1,4 +1,5 @@
 using Countersign.Identity;
+using Countersign.Identity.Oidc;
 using Countersign.Pages.Layout;
 using Countersign.Pages.People;
 using Microsoft.AspNetCore.Builder;
@@ -12,16 +13,16 @@ public static partial class ConsolePages
 {
     private static void MapPeople(IEndpointRouteBuilder pages)
     {
-        pages.MapGet("/login", static (HttpContext http) => Login(http)).WithMetadata(AnswersAnybody.Instance);
+        pages.MapGet("/login", static (HttpContext http, ConsoleSeams seams) => Login(http, seams)).WithMetadata(AnswersAnybody.Instance);
         pages.MapGet("/login/link", static () => Page<LinkPage>()).WithMetadata(AnswersAnybody.Instance);
         pages.MapGet("/me", static (HttpContext http, HumanSessions sessions, TimeProvider time) => Me(http, sessions, time));
         pages.MapPost("/me/sessions/{id}/end", EndAsync);
     }
 
     /// <summary>Who is signed in already has no business here.</summary>
-    private static IResult Login(HttpContext http) => http.Features.Get<SignedIn>() is not null
+    private static IResult Login(HttpContext http, ConsoleSeams seams) => http.Features.Get<SignedIn>() is not null
         ? new SeeOther("/")
-        : Page<LoginPage>((nameof(LoginPage.Return), http.Request.Query["return"].ToString()));
+        : Page<LoginPage>((nameof(LoginPage.Return), LocalPath.Or(http.Request.Query["return"])), (nameof(LoginPage.Provider), seams.Provider), (nameof(LoginPage.Error), http.Request.Query["error"].ToString()));
 
     private static RazorComponentResult<MePage> Me(HttpContext http, HumanSessions sessions, TimeProvider time)
     {

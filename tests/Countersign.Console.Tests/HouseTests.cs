@@ -126,8 +126,7 @@ public sealed class HouseTests(Stage stage) : IAsyncLifetime
     {
         await using var seat = await stage.SitAsync("alice");
         var page = seat.Page;
-        await using var connection = await stage.Gateway.ConnectAsync();
-        var first = RunAsync(50, 51);
+        await using var first = await Ask(50).AskAsync();
         await page.GotoAsync($"/reviews/{await GatewayProcess.TheOpenReviewAsync(stage.Bob)}");
         await page.ClickAsync("text=Allow the like for a while…");
         await page.CheckAsync("input[name=grant]");
@@ -138,24 +137,20 @@ public sealed class HouseTests(Stage stage) : IAsyncLifetime
         await page.ClickAsync("text=Approve…");
         await Expect(page.Locator(".pairs")).ToContainTextAsync("for 30 min, 3 times in all, with $1 from 1 to 100");
         await page.ClickAsync("text=Approve and grant");
-        Assert.Equal(1, await first);
-        Assert.Equal(1, await RunAsync(99, 51));
+        Assert.Equal(1, await first.Running);
+        await using (var second = await Ask(99).AskAsync()) Assert.Equal(1, await second.Running);
 
         await page.GotoAsync("/grants");
         await Expect(page.Locator(".panel")).ToContainTextAsync("2 of 3 uses");
         await page.ClickAsync("text=Revoke");
         await Expect(page.Locator(".calm")).ToContainTextAsync("No grants are open");
-        var asked = RunAsync(98, 51);
+        await using var asked = await Ask(98).AskAsync();
         await GatewayProcess.TheOpenReviewAsync(stage.Bob);
         await stage.DenyAllAsync();
-        await Assert.ThrowsAsync<PostgresException>(() => asked);
+        await Assert.ThrowsAsync<PostgresException>(() => asked.Running);
         Assert.Empty(seat.Complaints);
 
-        async Task<int> RunAsync(long credit, long id)
-        {
-            await using var command = new NpgsqlCommand("UPDATE customers SET credit = $1 WHERE id = $2", connection) { Parameters = { new() { Value = credit }, new() { Value = id } } };
-            return await command.ExecuteNonQueryAsync();
-        }
+        Held Ask(long credit) => new(stage, "UPDATE customers SET credit = $1 WHERE id = $2", credit, 51L);
     }
 
     [Fact]
@@ -167,8 +162,7 @@ public sealed class HouseTests(Stage stage) : IAsyncLifetime
         await stage.SignInAsync(second, "uwe");
         await second.Page.GotoAsync("/me");
         await second.Page.ClickAsync("button:text-is('End')");
-        await first.Page.GotoAsync("/");
-        Assert.Contains("/login", first.Page.Url, StringComparison.Ordinal);
+        await first.Page.WaitForURLAsync("**/login**"); // by itself: its stream ended with the session
         await second.Page.ClickAsync("text=Sign out");
         await Expect(second.Page.Locator("h1")).ToHaveTextAsync("Sign in");
     }

@@ -17,16 +17,9 @@ public sealed class SafetyTests(Stage stage)
     {
         await stage.DenyAllAsync();
         const string Forged = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script></pre></article><h1>Approved by Countersign</h1> ``` *ok* \u001b[2J \u202etxt.exe\u2066 \u200b p\u0430ypal";
-        await using var connection = await stage.Gateway.ConnectAsync();
-        await using (var say = connection.CreateCommand())
-        {
-            say.CommandText = $"SET countersign.reason = '{Forged.Replace("'", "''", StringComparison.Ordinal)}'";
-            await say.ExecuteNonQueryAsync();
-        }
-
-        await using var command = connection.CreateCommand();
-        command.CommandText = $"UPDATE customers SET name = '{Forged.Replace("'", "''", StringComparison.Ordinal)}' /* {Forged.Replace("*", "", StringComparison.Ordinal)} */ WHERE id = 30";
-        var running = command.ExecuteNonQueryAsync();
+        var quoted = Forged.Replace("'", "''", StringComparison.Ordinal);
+        await using var held = new Held(stage, $"UPDATE customers SET name = '{quoted}' /* {Forged.Replace("*", "", StringComparison.Ordinal)} */ WHERE id = 30");
+        await held.AskAsync($"SET countersign.reason = '{quoted}'");
         var review = await GatewayProcess.TheOpenReviewAsync(stage.Bob);
         await using var seat = await stage.SitAsync("alice");
         var page = seat.Page;
@@ -49,7 +42,7 @@ public sealed class SafetyTests(Stage stage)
         Assert.Equal(0, await page.Locator("main img, main script").CountAsync());
         Assert.Empty(seat.Complaints);
         await stage.DenyAllAsync();
-        await Assert.ThrowsAsync<Npgsql.PostgresException>(() => running);
+        await Assert.ThrowsAsync<Npgsql.PostgresException>(() => held.Running);
     }
 
     [Fact]
@@ -97,6 +90,19 @@ public sealed class SafetyTests(Stage stage)
         await stage.SignInAsync(seat, "carl", "/policies");
         Assert.EndsWith("/policies", seat.Page.Url, StringComparison.Ordinal);
         Assert.Empty(seat.Complaints);
+    }
+
+    [Theory]
+    [InlineData("//evil.example/x")]
+    [InlineData("/\\evil.example")]
+    [InlineData("https://evil.example")]
+    [InlineData("javascript:alert(1)")]
+    public async Task Way_back_after_signing_in_leads_nowhere_else(string there)
+    {
+        await using var seat = await stage.OpenAsync();
+        await seat.Page.GotoAsync($"/login?return={Uri.EscapeDataString(there)}&error=<b>forged</b>");
+        Assert.Equal("/", await seat.Page.InputValueAsync("input[name=return]"));
+        await Expect(seat.Page.Locator(".notice").First).ToHaveTextAsync("Signing in did not work. Begin again.");
     }
 
     [Fact]

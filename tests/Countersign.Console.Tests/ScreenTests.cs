@@ -23,10 +23,8 @@ public sealed class ScreenTests(Stage stage)
         var review = await GatewayProcess.TheOpenReviewAsync(stage.Bob);
         await using var delete = stage.Gateway.Psql("-c", "DELETE FROM customers");
         await delete.SaysAsync("held for review");
-        await using var connection = await stage.Gateway.ConnectAsync();
-        await using var command = new NpgsqlCommand("UPDATE customers SET email = $1, credit = $2 WHERE id = $3", connection) { Parameters = { new() { Value = "ada@example.test" }, new() { Value = 100L }, new() { Value = 7L } } };
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(120));
-        var running = command.ExecuteNonQueryAsync(patience.Token);
+        await using var held = new Held(stage, "UPDATE customers SET email = $1, credit = $2 WHERE id = $3", "ada@example.test", 100L, 7L);
+        await held.AskAsync();
         var open = await GatewayProcess.OpenReviewsAsync(stage.Bob, 3);
         var deletion = open.First(static r => r.GetProperty("statement").GetString()!.StartsWith("DELETE", StringComparison.Ordinal)).GetProperty("id").GetString();
         var bound = open.First(static r => r.GetProperty("statement").GetString()!.Contains("$1", StringComparison.Ordinal)).GetProperty("id").GetString();
@@ -68,7 +66,7 @@ public sealed class ScreenTests(Stage stage)
         Assert.Equal("approved", (await GatewayProcess.AnswerAsync(stage.Bob, review)).Reason);
         await psql.EndsAsync();
         await stage.DenyAllAsync();
-        await Assert.ThrowsAsync<PostgresException>(() => running);
+        await Assert.ThrowsAsync<PostgresException>(() => held.Running);
         await using var after = await stage.SitAsync("alice", 360, 740);
         foreach (var (name, path) in ((string Name, string Path)[])[("after", $"/reviews/{review}"), ("after-story", $"/activity/{review}"), ("after-inbox", "/")])
         {

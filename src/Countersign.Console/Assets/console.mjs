@@ -82,6 +82,10 @@ function keep(old, next) {
     const same = $(`textarea[name="${field.name}"]`, next);
     if (same) same.value = field.value;
   }
+  for (const field of $$('input[name]:not([type=hidden])', old)) {
+    const same = $(`input[name="${field.name}"]`, next);
+    if (same) [same.value, same.checked] = [field.value, field.checked];
+  }
   const places = $$('details', next);
   $$('details', old).forEach((details, i) => { if (places[i]) places[i].open = details.open; });
 }
@@ -94,16 +98,32 @@ function say(text) {
 }
 
 if (from && 'EventSource' in window) {
-  const stream = new EventSource(from);
   const lastLook = document.body.classList.contains('confirming');
 
   // What happened between the page and the stream, and between two streams, is in the page that is asked for now.
-  stream.addEventListener('hello', () => { if (!lastLook) refresh(); });
-  stream.addEventListener('review', event => {
+  const hello = () => { $('#stale').hidden = true; if (!lastLook) refresh(); };
+  const changed = event => {
     if (only && event.data !== only) return;
     if (lastLook) { const changed = $('#changed'); if (changed) changed.hidden = false; return; }
     refresh();
-  });
+  };
+
+  // A page about a decision says when it can no longer follow it. A stream that was refused is asked for again; one whose
+  // session is over leads to signing in, which the page learns as it asks for itself.
+  let stream;
+  const follow = () => {
+    stream = new EventSource(from);
+    stream.addEventListener('hello', hello);
+    stream.addEventListener('review', changed);
+    stream.addEventListener('error', () => {
+      const closed = stream.readyState === EventSource.CLOSED;
+      setTimeout(() => { if (stream.readyState !== EventSource.OPEN) $('#stale').hidden = false; }, 3000);
+      if (!closed) return;
+      if (!lastLook) refresh();
+      setTimeout(follow, 5000);
+    });
+  };
+  follow();
   addEventListener('pagehide', () => stream.close());
 }
 addEventListener('pageshow', event => { if (event.persisted) location.reload(); });

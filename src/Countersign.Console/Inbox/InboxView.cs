@@ -21,8 +21,8 @@ public sealed record InboxView(IReadOnlyList<InboxGroup> Mine, IReadOnlyList<Inb
 
     public static InboxView Of(Reader reader, ReviewDesk desk, DateTimeOffset now)
     {
-        var open = desk.ListOpen().Where(r => desk.MaySee(reader.User, reader.IsAdmin, r)).Select(r => Item(r, reader, desk)).ToArray();
-        var decided = desk.ListClosed().Where(r => desk.MaySee(reader.User, reader.IsAdmin, r)).Take(MaxDecided).Select(r => Item(r, reader, desk)).ToArray();
+        var open = desk.ListOpen().Select(r => (Review: r, Voice: desk.VoiceOf(reader.User, r, reader.Channel))).Where(r => MaySee(reader, r.Review, r.Voice)).Select(r => Item(r.Review, desk, r.Voice)).ToArray();
+        var decided = desk.ListClosed().Where(r => desk.MaySee(reader.User, reader.IsAdmin, r)).Take(MaxDecided).Select(r => Item(r, desk, null)).ToArray();
         return new InboxView(Group(open.Where(static i => i.Why is null)), Group(open.Where(static i => i.Why is not null)), decided, now);
     }
 
@@ -31,7 +31,11 @@ public sealed record InboxView(IReadOnlyList<InboxGroup> Mine, IReadOnlyList<Inb
         .Select(static g => new InboxGroup(g.OrderBy(static i => i.Review.ExpiresAt).ToArray()))
         .OrderBy(static g => g.First.Review.ExpiresAt).ToArray();
 
-    private static InboxItem Item(Review review, Reader reader, ReviewDesk desk)
+    /// <summary>What <see cref="ReviewDesk.MaySee"/> says, without asking again who is eligible.</summary>
+    private static bool MaySee(Reader reader, Review review, Voice voice) =>
+        reader.IsAdmin || review.IsActor(reader.User.Ref.Id) || review.Answers.Any(a => a.User == reader.User.Ref.Id) || voice.Eligible.Any(u => u.Ref.Id == reader.User.Ref.Id);
+
+    private static InboxItem Item(Review review, ReviewDesk desk, Voice? voice)
     {
         var first = review.Effects.OrderBy(static e => Array.IndexOf(["destroy", "administer", "export", "write", "read"], e.Verb)).FirstOrDefault();
         var most = first?.ResourceId ?? review.Target.Name;
@@ -42,7 +46,7 @@ public sealed record InboxView(IReadOnlyList<InboxGroup> Mine, IReadOnlyList<Inb
             review.Effects.Select(static e => e.ResourceId).Distinct(StringComparer.Ordinal).Count() - 1,
             review.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).ToArray(),
             Effects.Dangers(review.Effects).Count > 0,
-            review.IsOpen ? Why(desk.VoiceOf(reader.User, review, reader.Channel).CannotApprove?.ReasonCode) : null);
+            Why(voice?.CannotApprove?.ReasonCode));
     }
 
     private static string? Why(string? reason) => reason switch
@@ -50,6 +54,7 @@ public sealed record InboxView(IReadOnlyList<InboxGroup> Mine, IReadOnlyList<Inb
         null => null,
         ReasonCodes.SelfApproval => "in your name, so others decide",
         ReasonCodes.AlreadyDecided => "you have answered; others must too",
+        ReasonCodes.GroupsStale => "your groups can not be read now",
         ReasonCodes.NotYetAsked => "you are asked in a later stage",
         ReasonCodes.NotEligible => "for others to decide",
         _ => "closing",

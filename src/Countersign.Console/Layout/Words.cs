@@ -39,6 +39,9 @@ public static class Words
     /// <summary>One line, cut for a list; the page behind it shows it whole.</summary>
     public static string OneLine(string text, int length)
     {
+        // Nothing behind this could be in the line: a statement may have megabytes.
+        if (text.Length > 16 * length) text = text[..(16 * length)];
+
         // Where a comment ends with its line, the end of a line says something.
         if (text.Contains("--", StringComparison.Ordinal)) text = text.Trim().ReplaceLineEndings(" ↵ ");
         var line = string.Join(' ', text.Split([' ', '\n', '\r', '\t'], StringSplitOptions.RemoveEmptyEntries));

@@ -11,6 +11,7 @@ internal static class ConsoleParts
 {
     public static ConsoleSeams Seams(CountersignConfig config, ServingPolicies policies, AgentRegistry agents, ConnectionStrings connections) => new()
     {
+        Provider = config.Identity.Oidc is null ? null : "/login/oidc",
         Targets = config.Targets.Values.OrderBy(static t => t.Name, StringComparer.Ordinal).Select(static t => new TargetView(
             t.Name, t.Kind.ToString().ToLowerInvariant(), t.Environment, $"{t.Host}:{t.Port}", t.Database, t.User, Tls(t.Tls), t.AllowStrongRole.Select(static r => r.ToString()).ToArray())).ToArray(),
         Frameworks = config.Classification.Classes.ToDictionary(static c => c.Key, static c => c.Value.Frameworks, StringComparer.Ordinal),
