@@ -158,7 +158,7 @@ public static partial class ConsolePages
         ReviewId.TryParse(id, out var parsed) && desk.Find(parsed) is { } review && desk.MaySee(reader.User, reader.IsAdmin, review) ? review : null;
 
     private static RazorComponentResult<Message> NoReview(Reader reader) =>
-        Page<Message>(404, (nameof(Message.Reader), reader), (nameof(Message.Title), "No such review"), (nameof(Message.Text), "There is none of this name, or it is not yours to see."));
+        Page<Message>(404, (nameof(Message.Reader), reader), (nameof(Message.Title), "No such review"), (nameof(Message.Text), "There is none of this name, or you are in none of the groups that it asks, and it is not done in your name."));
 
     private static RazorComponentResult<T> Page<T>(params (string Name, object? Value)[] parameters) where T : Microsoft.AspNetCore.Components.IComponent => Page<T>(200, parameters);
 

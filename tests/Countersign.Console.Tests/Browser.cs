@@ -54,11 +54,11 @@ public sealed class Stage : IAsyncLifetime
     }
 
     /// <summary>A page of nobody.</summary>
-    public async Task<Seat> OpenAsync(int width = 1280, int height = 900, ColorScheme theme = ColorScheme.Light, bool script = true, string? cookies = null)
+    public async Task<Seat> OpenAsync(int width = 1280, int height = 900, ColorScheme theme = ColorScheme.Light, bool script = true, string? cookies = null, Uri? at = null)
     {
         var context = await Browser.NewContextAsync(new BrowserNewContextOptions
         {
-            BaseURL = Gateway.Http.ToString(), ViewportSize = new ViewportSize { Width = width, Height = height }, ColorScheme = theme, JavaScriptEnabled = script, StorageState = cookies,
+            BaseURL = (at ?? Gateway.Http).ToString(), ViewportSize = new ViewportSize { Width = width, Height = height }, ColorScheme = theme, JavaScriptEnabled = script, StorageState = cookies,
         });
         return new Seat(context, await context.NewPageAsync());
     }
@@ -156,6 +156,9 @@ public sealed class Seat : IAsyncDisposable
     public IBrowserContext Context { get; }
     public IPage Page { get; }
     public IReadOnlyCollection<string> Complaints => complaints;
+
+    /// <summary>What another server's pages complained about is not ours.</summary>
+    public void Forget() => complaints.Clear();
 
     public ValueTask DisposeAsync() => Context.DisposeAsync();
 }

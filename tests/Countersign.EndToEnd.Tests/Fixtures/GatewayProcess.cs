@@ -48,7 +48,7 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     }
 
     /// <summary>What a test wants otherwise. <paramref name="Extra"/> is more of the file's top level.</summary>
-    public sealed record Setup(string? Policies = null, string Extra = "", Certificates? Listen = null, string TargetTls = "tls: disable", string TargetHost = "127.0.0.1", bool IgnoreFileSizeSignal = false);
+    public sealed record Setup(string? Policies = null, string Extra = "", Certificates? Listen = null, string TargetTls = "tls: disable", string TargetHost = "127.0.0.1", bool IgnoreFileSizeSignal = false, int HttpPort = 0);
 
     public int Port { get; private set; }
     public Uri Http { get; private set; } = null!;
@@ -71,7 +71,7 @@ public sealed partial class GatewayProcess : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(gateway.folder, "policies", "main.cedar"), setup.Policies ?? Policies);
         await File.WriteAllTextAsync(Path.Combine(gateway.folder, "countersign.yaml"), $$"""
             listen:
-              http: 127.0.0.1:0
+              http: 127.0.0.1:{{setup.HttpPort}}
               postgres: 127.0.0.1:0
             {{(setup.Listen is { } tls ? $"  tls: {{ certificate: {{ file: {tls.CertificateFile} }}, key: {{ file: {tls.KeyFile} }} }}" : "")}}
             data: ./data
