@@ -26,7 +26,7 @@ sealed class Names(SqlSession session, SqlCatalog catalog, SqlClassify classify)
         var found = new List<Candidate>(1);
         if (!string.IsNullOrEmpty(schema))
         {
-            // Another session's temporary schema is no secret to a session of the same role: what is in it is not known here.
+            // A superuser reads another session's temporary schema too: what is in it is not known here.
             if (IsTemporary(schema) && IsOwnTemporary(schema)) found.Add(new Candidate(new SqlName(TemporarySchema, name), null, true));
             else found.Add(new Candidate(new SqlName(schema, name), catalog.Relation(new SqlName(schema, name)), false));
             return found;
