@@ -79,6 +79,7 @@ public static class ConfigFile
             Groups = groups,
             OnCall = OnCallReader.Schedules(root["oncall"]),
             Governance = Governance(root["governance"]),
+            Review = Review(root["review"], root["identity"]["oidc"].Exists),
             Identity = identity,
             Users = users,
             Federation = FederationReader.Read(root["identity"], references, listen, users.Select(static u => u.Name).ToArray(), identity.Oidc),
@@ -106,6 +107,14 @@ public static class ConfigFile
         if (hold.Transaction > hold.Connection)
             at["transaction"].Fail($"longer than `hold.connection` ({Durations.Format(hold.Connection)}), which ends every hold; shorten it");
         return hold;
+    }
+
+    /// <summary>Where people have a provider to sign in at, their browser is where they approve; the embedded default has but a terminal.</summary>
+    private static ReviewConfig Review(Cursor at, bool hasProvider)
+    {
+        var cli = at["cli"].Text;
+        if (cli is not (null or "confirm" or "allow")) at["cli"].Fail($"`{Shown.Text(cli)}` is neither `confirm` nor `allow`");
+        return new ReviewConfig(cli is null ? hasProvider : cli != "allow");
     }
 
     private static GovernanceConfig Governance(Cursor at)

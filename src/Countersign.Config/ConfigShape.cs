@@ -60,6 +60,7 @@ internal static class ConfigShape
             ("period", Value),
             ("zone", Value),
             ("overrides", new Shape.List(Shape.Of(("from", Value), ("until", Value), ("user", Value))))))),
+        ("review", Shape.Of(("cli", Value))),
         ("identity", Shape.Of(
             ("sessions", Shape.Of(("idle", Value), ("lifetime", Value))),
             ("oidc", Shape.Of(

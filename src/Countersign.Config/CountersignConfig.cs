@@ -23,6 +23,7 @@ public sealed record CountersignConfig
     public required LimitsConfig Limits { get; init; }
 
     public required IdentityConfig Identity { get; init; }
+    public required ReviewConfig Review { get; init; }
 
     /// <summary>Humans in name order; at least one, unless a provider knows who they are.</summary>
     public required IReadOnlyList<UserConfig> Users { get; init; }
@@ -102,6 +103,10 @@ public sealed record GovernanceConfig
     /// <summary>Names of users by the e-mail addresses that they commit policies with, in lower case.</summary>
     public IReadOnlyDictionary<string, string> Authors { get; init; } = new Dictionary<string, string>();
 }
+
+/// <summary>How reviews are answered.</summary>
+/// <param name="ConfirmsCli">True where an approval needs a browser's session.</param>
+public sealed record ReviewConfig(bool ConfirmsCli);
 
 /// <summary>How people sign in.</summary>
 public sealed record IdentityConfig

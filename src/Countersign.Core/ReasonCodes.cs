@@ -40,6 +40,7 @@ public static class ReasonCodes
     public const string StatementMismatch = "statement-mismatch";
     public const string JustificationRequired = "justification-required";
     public const string NotHuman = "not-human";
+    public const string PresenceRequired = "presence-required";
 
     public const string GlassBroken = "glass-broken";
 

@@ -68,12 +68,24 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
 
     private static LoginResult Refused(string reason) => new(null, null, null, reason);
 
+    /// <summary>
+    /// A session for the human of another one, who has just agreed to it there. It is no longer than that one, and whoever
+    /// vouched for that one takes both back.
+    /// </summary>
+    internal async Task<LoginResult> StartFromAsync(HumanSession from, SessionStart start)
+    {
+        if (reader.Get(Collection, from.Key) is not { } document || Look(from.Key, out _) is not { } alive) return Refused(ReasonCodes.CodeInvalid);
+        var stored = Document(document);
+        return await StartAsync(alive.User, start with { Subject = SubjectOf(stored), ProviderSubject = stored.ProviderSubject, ProviderSession = stored.ProviderSession, NotAfter = stored.ExpiresAt }).ConfigureAwait(false);
+    }
+
     /// <summary>Starts a session of somebody whose identity was just proven.</summary>
     internal async Task<LoginResult> StartAsync(UserEntry user, SessionStart start)
     {
         var now = time.GetUtcNow();
         var token = $"{(start.Kind == SessionKind.Web ? WebPrefix : CliPrefix)}{RandomNumberGenerator.GetHexString(64, lowercase: true)}";
         var expires = now + limits.SessionLifetime;
+        if (start.NotAfter is { } end && end < expires) expires = end;
         var session = new SessionDocument(user.Ref.Id.Value, user.Ref.Name, now, expires)
         {
             Id = IdText.New("se_"),
@@ -272,6 +284,9 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
 internal sealed record SessionStart(SessionKind Kind, string Method, string? Client)
 {
     public HumanSession? Replaces { get; init; }
+
+    /// <summary>When it ends at the latest; null for its whole lifetime.</summary>
+    public DateTimeOffset? NotAfter { get; init; }
 
     /// <summary>By whom and as what the provider vouched for him.</summary>
     public Subject? Subject { get; init; }

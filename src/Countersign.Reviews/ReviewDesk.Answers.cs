@@ -136,6 +136,7 @@ public sealed partial class ReviewDesk
         var speaking = Voices(review).Of(known);
         if (!review.Requirements.Any(r => r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotEligible;
         if (!policy.MayApprove(speaking, review, channel)) return ReasonCodes.NotEligible;
+        if (kind == AnswerKind.Approve && limits.ApprovesOnlyInBrowser && channel != BrowserChannel) return ReasonCodes.PresenceRequired;
         if (kind == AnswerKind.Deny) return null; // a no is heard in every stage
         if (Tally(review, review.Requirements, now).Progress.Stage is { } stage && !review.Requirements.Any(r => r.Stage == stage && r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotYetAsked;
         if (!review.Requirements.All(r => r.IsJustifiedBy(comment))) return ReasonCodes.JustificationRequired;
@@ -156,6 +157,7 @@ public sealed partial class ReviewDesk
             : "policy allows no grant here, only this once",
         ReasonCodes.TooLarge => "the comment is too long",
         ReasonCodes.NotHuman => "only humans decide",
+        ReasonCodes.PresenceRequired => "an approval is confirmed in the browser; open the review there",
         ReasonCodes.GroupsStale => "your groups could not be read again from the identity provider; sign in again",
         _ => "the answer was refused",
     }, review);

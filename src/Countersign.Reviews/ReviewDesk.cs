@@ -52,7 +52,10 @@ public sealed partial class ReviewDesk(
     Voices voices, TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
 {
     /// <summary>Channels that this build can take an answer on; eligibility is asked for each.</summary>
-    public static readonly IReadOnlyList<string> Channels = ["cli", "api", "console"];
+    public static readonly IReadOnlyList<string> Channels = ["cli", "api", BrowserChannel];
+
+    /// <summary>The channel of a browser's session; no other session can claim it.</summary>
+    public const string BrowserChannel = "console";
 
     private readonly ReviewStore store = new(reader);
     private readonly ConcurrentDictionary<ReviewId, WaiterSet> waiters = new();

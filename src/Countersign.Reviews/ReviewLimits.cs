@@ -12,6 +12,12 @@ public sealed record ReviewLimits
     /// <summary>Open grants of one agent; beyond it an approval is for once. 50: each is read again at each use.</summary>
     public int GrantsPerAgent { get; init; } = 50;
 
+    /// <summary>
+    /// True where an approval needs a browser's session: a command line runs under the account of its human, and so does a
+    /// code assistant, which can read its session. A no is taken from everywhere.
+    /// </summary>
+    public bool ApprovesOnlyInBrowser { get; init; }
+
     /// <summary>Longest comment of an answer, in characters.</summary>
     public int CommentLength { get; init; } = 4000;
 

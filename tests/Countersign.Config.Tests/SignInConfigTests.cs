@@ -86,6 +86,17 @@ public sealed class SignInConfigTests
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("", false)]
+    [InlineData("review: { cli: confirm }", true)]
+    [InlineData("review: { cli: allow }", false)]
+    public void Approvals_are_confirmed_in_the_browser_where_there_is_a_provider_or_it_says_so(string review, bool confirms)
+    {
+        Assert.Equal(confirms, Yaml.Good($"{review}\nusers: {{ alice: {{}} }}").Review.ConfirmsCli);
+        Assert.Equal(confirms || review.Length == 0, Yaml.Good($"{review}\n{Whole}").Review.ConfirmsCli);
+        Assert.Equal("review.cli", Yaml.Bad("review: { cli: maybe }\nusers: { alice: {} }").Path);
+    }
+
     [Fact]
     public void Idle_longer_than_the_whole_session_is_refused() =>
         Assert.Equal("identity.sessions.idle", Yaml.Bad("identity: { sessions: { idle: 2h, lifetime: 1h } }\nusers: { alice: {} }").Path);

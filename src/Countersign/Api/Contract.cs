@@ -22,6 +22,12 @@ internal sealed record WebSession(string User, string Csrf, DateTimeOffset Expir
     public override string ToString() => $"session of {User}";
 }
 
+/// <summary>The code that the browser brought, and the secret that it is bound to.</summary>
+internal sealed record CliLogin(string Code, string Verifier)
+{
+    public override string ToString() => "login of the command line";
+}
+
 /// <summary>Signed out here; <paramref name="Next"/> is where the browser goes to sign out at the identity provider too, if there is such a place.</summary>
 internal sealed record LoggedOut(string? Next);
 
@@ -274,6 +280,7 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(WebSession))]
 [JsonSerializable(typeof(SessionList))]
 [JsonSerializable(typeof(LoggedOut))]
+[JsonSerializable(typeof(CliLogin))]
 [JsonSerializable(typeof(Me))]
 [JsonSerializable(typeof(ReviewList))]
 [JsonSerializable(typeof(ReviewSummary))]

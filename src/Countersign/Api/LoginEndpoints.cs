@@ -62,7 +62,7 @@ internal static class LoginEndpoints
         return Results.Json(new WebSession(result.User!.Ref.Name, PageTokens.Of(result.Token), result.ExpiresAt.Value), ApiJson.Default.WebSession);
     }
 
-    private static IResult Refused(string? reason) => reason switch
+    public static IResult Refused(string? reason) => reason switch
     {
         ReasonCodes.TooManyAttempts => Problems.Result(HttpStatusCode.TooManyRequests, ReasonCodes.TooManyAttempts, "too many wrong codes: all codes of this user are void; begin again"),
         ReasonCodes.JournalUnavailable => Problems.Result(HttpStatusCode.ServiceUnavailable, ReasonCodes.JournalUnavailable, "the journal can not be written, so nobody can sign in"),

@@ -32,7 +32,7 @@ internal static class Connection
         var file = SessionsFile.Default();
         var server = Server(given, file);
         var session = file.Read().Sessions.FirstOrDefault(s => s.Server == Key(server))
-            ?? throw new CommandFailure(Exit.Failed, $"not signed in at {Key(server)}: run `countersign login --server {Key(server)} --user NAME`", ReasonCodes.LoginRequired);
+            ?? throw new CommandFailure(Exit.Failed, $"not signed in at {Key(server)}: run `countersign login --server {Key(server)}`, or with `--user NAME` for a code from the terminal of `serve`", ReasonCodes.LoginRequired);
         using var client = new ApiClient(server, session.Token);
         return await GuardAsync(() => command(client)).ConfigureAwait(false);
     }
@@ -51,7 +51,7 @@ internal static class Connection
             {
                 ReasonCodes.ReviewExpired => Exit.Expired,
                 ReasonCodes.SelfApproval or ReasonCodes.NotEligible or ReasonCodes.AlreadyDecided or ReasonCodes.ReviewClosed or ReasonCodes.ReviewDenied
-                    or ReasonCodes.StatementMismatch or ReasonCodes.JustificationRequired or ReasonCodes.NotHuman or ReasonCodes.CodeInvalid => Exit.Denied,
+                    or ReasonCodes.StatementMismatch or ReasonCodes.JustificationRequired or ReasonCodes.NotHuman or ReasonCodes.PresenceRequired or ReasonCodes.CodeInvalid => Exit.Denied,
                 _ => problem.Status == (int)HttpStatusCode.Forbidden ? Exit.Denied : Exit.Failed,
             };
             throw new CommandFailure(exit, problem.Detail, problem.Reason, problem.Review);

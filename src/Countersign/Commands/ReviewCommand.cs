@@ -144,8 +144,17 @@ internal static class ReviewCommand
         if (!output.Json) CardView.Write(output.Console, card, TimeProvider.System.GetUtcNow());
         if (card.State == "expired") throw new CommandFailure(Exit.Expired, "it has expired", ReasonCodes.ReviewExpired, card.Id);
 
-        var draft = await client.PostAsync($"/api/v1/reviews/{card.Id}/statements", new StatementRequest(answering.Decision, answering.Comment, answering.Grant),
-            ApiJson.Default.StatementRequest, ApiJson.Default.StatementDraft, ct).ConfigureAwait(false);
+        StatementDraft draft;
+        try
+        {
+            draft = await client.PostAsync($"/api/v1/reviews/{card.Id}/statements", new StatementRequest(answering.Decision, answering.Comment, answering.Grant),
+                ApiJson.Default.StatementRequest, ApiJson.Default.StatementDraft, ct).ConfigureAwait(false);
+        }
+        catch (ApiRefused e) when (e.Problem.Reason == ReasonCodes.PresenceRequired)
+        {
+            return await InBrowserAsync(client, output, card, answering, ct).ConfigureAwait(false);
+        }
+
         if (Mismatch(draft, card, answering) is { } mismatch) throw new CommandFailure(Exit.Denied, $"the statement that the server offers is not what was shown: {mismatch}", ReasonCodes.StatementMismatch, card.Id);
         if (!output.Json)
         {
@@ -169,6 +178,38 @@ internal static class ReviewCommand
             var now = await CardAsync(client, card.Id, ct).ConfigureAwait(false);
             if (now.State == "expired") throw new CommandFailure(Exit.Expired, "it expired before you answered", ReasonCodes.ReviewExpired, card.Id);
             throw;
+        }
+    }
+
+    /// <summary>
+    /// Leads to the browser, where the same person looks at the same review and answers with a session that no program
+    /// under his account has, and waits for that.
+    /// </summary>
+    private static async Task<int> InBrowserAsync(ApiClient client, Output output, ReviewCard card, Answering answering, CancellationToken ct)
+    {
+        var page = new Uri(client.Server, $"/reviews/{card.Id}");
+        if (output.Json || answering.Yes || Console.IsInputRedirected)
+        {
+            throw new CommandFailure(Exit.Denied, $"an approval is confirmed in the browser: open {page}", ReasonCodes.PresenceRequired, card.Id);
+        }
+
+        var me = await client.GetAsync("/api/v1/me", ApiJson.Default.Me, ct).ConfigureAwait(false);
+        output.Console.MarkupLine($"[grey]confirm it in your browser; it is the action with digest[/] {Shown.Line(card.Digest[..16])}…");
+        output.Console.MarkupLine($"  {Shown.Line(page.AbsoluteUri)}");
+        if (answering.Comment is not null || answering.Grant is not null) output.Console.MarkupLine("[yellow]comment and grant are given there: what this terminal was told is not taken over[/]");
+        SystemBrowser.Open(page);
+        while (true)
+        {
+            var now = await CardAsync(client, card.Id, ct).ConfigureAwait(false);
+            if (now.Answers.FirstOrDefault(a => a.User == me.User) is { } mine)
+            {
+                output.Console.MarkupLine(mine.Decision == "approve" ? "[green]✓[/] approved in the browser" : "[red]✗[/] denied in the browser");
+                return Exit.Done;
+            }
+
+            if (now.State == "expired") throw new CommandFailure(Exit.Expired, "it expired before you answered", ReasonCodes.ReviewExpired, card.Id);
+            if (now.ClosedAt is not null) throw new CommandFailure(Exit.Denied, $"it is {now.State} already", ReasonCodes.ReviewClosed, card.Id);
+            await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System, ct).ConfigureAwait(false);
         }
     }
 

@@ -131,7 +131,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         var brake = new AgentBrake(store, journal, time, new BrakeLimits { RequestsPerMinute = config.Limits.RequestsPerMinute, Denials = config.Limits.Denials, Window = config.Limits.DenialsWindow });
         var questions = policies.Questions with { StillActs = a => agents.StillActs(a) && brake.Find(a.Agent.Id) is null };
         var desk = new ReviewDesk(store, journal, users, questions, voices, time,
-            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security };
+            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent, ApprovesOnlyInBrowser = config.Review.ConfirmsCli }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security };
         await desk.RecoverAsync().ConfigureAwait(false);
 
         var connections = new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray());
@@ -144,7 +144,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(connections).AddConsole(ConsoleParts.Seams(config, policies, agents, connections))
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
-        builder.Services.AddSingleton(new ScimService(users, sessions, time));
+        builder.Services.AddSingleton(new ScimService(users, sessions, time)).AddSingleton(new CliGrants(sessions, time));
         if (oidc is not null) builder.Services.AddSingleton(oidc);
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);
@@ -203,6 +203,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         AftermathEndpoints.Map(api);
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
+        CliLoginEndpoints.Map(app, api);
         if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);
         ConsolePages.Map(app);
         if (app.Services.GetRequiredService<CountersignConfig>().Identity.Scim is { } scim) ScimEndpoints.Map(app, scim.Token.Reveal());

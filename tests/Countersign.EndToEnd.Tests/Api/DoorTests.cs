@@ -74,7 +74,7 @@ public sealed class DoorTests
         }
 
         Assert.True(walked >= 6 * 15, $"only {walked} requests were made: the walk does not see the endpoints");
-        Assert.Equal(["/api/v1/login/begin", "/api/v1/login/complete", "/healthz", "/login", "/login/link", "/readyz"],
+        Assert.Equal(["/api/v1/login/begin", "/api/v1/login/cli", "/api/v1/login/complete", "/healthz", "/login", "/login/link", "/readyz"],
             open.Where(static p => !p.StartsWith("/assets/", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
         Assert.Equal(3, open.Count(static p => p.StartsWith("/assets/", StringComparison.Ordinal)));
         var review = host.Desk.Find(held.Review.Id)!;
