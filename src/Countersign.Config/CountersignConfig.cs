@@ -198,6 +198,10 @@ public sealed record TargetConfig
     public required string Database { get; init; }
     public required string User { get; init; }
     public required Secret Password { get; init; }
+
+    /// <summary>What the password was read from, for errors: the name of the variable, or the path of the file.</summary>
+    public string? PasswordFrom { get; init; }
+
     public required TargetTls Tls { get; init; }
 
     /// <summary>Full path of a PEM file of the authorities to trust instead of the system's; null for the system's.</summary>

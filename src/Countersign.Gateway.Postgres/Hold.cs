@@ -88,7 +88,8 @@ internal sealed partial class Session
             var review = await opened.Task.ConfigureAwait(false);
             var time = session.services.Time;
             var start = time.GetTimestamp();
-            await NoticeAsync(review, $"held for review {review.Id}: it needs {ReviewDesk.Describe(review.Requirements)}").ConfigureAwait(false);
+            await NoticeAsync(review, $"held for review {review.Id}: it needs {ReviewDesk.Describe(review.Requirements)}",
+                $"tell your human: countersign review approve {review.Id}; keep this connection open; a cancel withdraws the request.").ConfigureAwait(false);
             using var timer = new PeriodicTimer(session.services.Limits.Notice, time);
             while (await timer.WaitForNextTickAsync(ended.Token).ConfigureAwait(false))
             {
@@ -98,13 +99,13 @@ internal sealed partial class Session
             }
         }
 
-        private Task NoticeAsync(Review review, string message)
+        private Task NoticeAsync(Review review, string message, string? hint = null)
         {
             var output = new ArrayBufferWriter<byte>(512);
             var expires = review.ExpiresAt < until ? review.ExpiresAt : until;
             BackendWriter.WriteReport(output, new Report(ReportSeverity.Notice, SqlStates.SuccessfulCompletion, $"countersign: {message}",
                 $"reason={ReasonCodes.ReviewRequired} review={review.Id} until={expires.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture)}",
-                $"a human decides: countersign review approve {review.Id}. Keep this connection open; a cancel withdraws the request."), session.services.Wire);
+                hint), session.services.Wire);
             return session.relay.WriteClientAsync(output.WrittenSpan.ToArray());
         }
     }

@@ -1,5 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Net;
 using System.IO.Pipelines;
 using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
@@ -83,8 +85,9 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
     }
 
     /// <summary>
-    /// The second fence (DESIGN §8): for each target what makes its role too strong, as text for the operator. A target that
-    /// can not be reached is no error now; nobody gets a session there before it was checked.
+    /// The second fence (DESIGN §8): for each target what makes its role too strong, and which refuses the gateway's
+    /// credentials or database, as text for the operator. A target that can not be reached is no error now; nobody gets a
+    /// session there before it was checked.
     /// </summary>
     public async Task<IReadOnlyList<string>> CheckTargetsAsync(CancellationToken ct)
     {
@@ -97,9 +100,13 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
                 if (strong.Count == 0) fenced[catalog.Target.Name] = true;
                 else errors.Add(TooStrongText(catalog.Target, strong));
             }
+            catch (PostgresException e) when (TargetFaults.IsRefusal(e.SqlState))
+            {
+                errors.Add(TargetFaults.Refuses(catalog.Target, e.SqlState));
+            }
             catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
             {
-                TargetUnreachable(catalog.Target.Name);
+                TargetUnreachable(catalog.Target.Name, TargetFaults.Address(catalog.Target), TargetFaults.Reason(e));
             }
         }
 
@@ -127,8 +134,8 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed, stopping.Token);
         try
         {
-            var peer = new Peer { IsLoopback = connection.RemoteEndPoint is System.Net.IPEndPoint from && System.Net.IPAddress.IsLoopback(from.Address) };
-            await ServeAsync(new Transport(connection.Transport.Input, connection.Transport.Output, isTls: false) { Peer = peer }, connection.Transport, ended).ConfigureAwait(false);
+            var peer = new Peer { Remote = connection.RemoteEndPoint, IsLoopback = connection.RemoteEndPoint is IPEndPoint from && IPAddress.IsLoopback(from.Address) };
+            await ServeAsync(new Transport(connection.Transport.Input, connection.Transport.Output, isTls: false) { Peer = peer }, connection, ended).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or WireException or DesyncException or ConnectionAbortedException or ConnectionResetException or InvalidDataException or System.Security.Authentication.AuthenticationException)
         {
@@ -140,7 +147,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         }
     }
 
-    private async Task ServeAsync(Transport client, IDuplexPipe pipe, CancellationTokenSource ended)
+    private async Task ServeAsync(Transport client, ConnectionContext connection, CancellationTokenSource ended)
     {
         using var startup = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
         startup.CancelAfter(limits.Startup);
@@ -161,7 +168,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
                         BackendWriter.WriteSslAnswer(client.Output, certificate is not null);
                         await client.FlushAsync(startup.Token).ConfigureAwait(false);
                         if (certificate is null) break;
-                        tls = new SslStream(new DuplexStream(pipe), leaveInnerStreamOpen: true);
+                        tls = new SslStream(new DuplexStream(connection.Transport), leaveInnerStreamOpen: true);
                         var peer = client.Peer;
                         await tls.AuthenticateAsServerAsync(TlsOptions(peer), startup.Token).ConfigureAwait(false);
                         client = Transport.Over(tls, isTls: true, peer);
@@ -239,14 +246,14 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         var (signedIn, refusal) = await AuthenticateAsync(client, name, StartupParameters.TakeMethod(ref parameters), ct).ConfigureAwait(false);
         if (signedIn is not var (agent, keyId, actors, endsAt))
         {
-            AuthenticationFailed(refusal!.ReasonCode);
+            AuthenticationFailed(ClaimedName.Of(name), client.Peer.Remote?.ToString() ?? "(unknown)", refusal!.ReasonCode);
             await FailAsync(client, refusal, ct).ConfigureAwait(false);
             return;
         }
 
         if (message.Database is not { } wanted || !catalogs.TryGetValue(wanted, out var catalog))
         {
-            await FailAsync(client, new Refusal(ReasonCodes.UnknownTarget, $"no target `{VisibleText.Of(message.Database ?? name, multiline: false)}`", "name a target of the gateway's config as the database."), ct).ConfigureAwait(false);
+            await FailAsync(client, new Refusal(ReasonCodes.UnknownTarget, $"no target `{VisibleText.Of(message.Database ?? name, multiline: false)}`", catalogs.Count == 0 ? "the gateway has none; tell the operator." : $"name one as the database; the targets are: {string.Join(", ", catalogs.Keys.Order(StringComparer.Ordinal))}."), ct).ConfigureAwait(false);
             return;
         }
 
@@ -304,7 +311,15 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         }
         catch (Exception e) when (e is UpstreamException or NpgsqlException or IOException or WireException or TimeoutException || (e is OperationCanceledException && !ended.IsCancellationRequested))
         {
-            TargetFailed(catalog.Target.Name, e is UpstreamException ? e.Message : e.GetType().Name);
+            if (TargetFaults.StateOf(e) is { } state && TargetFaults.IsRefusal(state))
+            {
+                // The operator is told what is wrong, an agent only that it is not its own fault (I8).
+                TargetRefuses(TargetFaults.Refuses(catalog.Target, state));
+                await FailAsync(client, new Refusal(ReasonCodes.TargetUnavailable, $"target `{catalog.Target.Name}` refuses the gateway", "tell the operator: its credentials or database are not accepted."), ended).ConfigureAwait(false);
+                return;
+            }
+
+            TargetFailed(catalog.Target.Name, e is UpstreamException ? e.Message : $"{TargetFaults.Address(catalog.Target)} can not be reached: {TargetFaults.Reason(e)}");
             await FailAsync(client, new Refusal(ReasonCodes.TargetUnavailable, e is UpstreamException ? e.Message : $"target `{catalog.Target.Name}` can not be reached", "retry later; tell the operator if it lasts."), ended).ConfigureAwait(false);
             return;
         }
@@ -333,7 +348,7 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
                 BackendWriter.WriteReadyForQuery(client.Output, TransactionStatus.Idle);
                 await client.FlushAsync(startup.Token).ConfigureAwait(false);
                 startup.CancelAfter(Timeout.InfiniteTimeSpan);
-                SessionStarted(actors.Agent.Id.Value, catalog.Target.Name);
+                SessionStarted(actors.Agent.Name, actors.Agent.Id.Value, catalog.Target.Name);
                 await session.RunAsync(ended).ConfigureAwait(false);
             }
             catch (UnsafeSessionException e)
@@ -372,20 +387,23 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
         stopping.Dispose();
     }
 
-    [LoggerMessage(EventId = 6001, Level = LogLevel.Information, Message = "session of {Agent} on {Target} started")]
-    private partial void SessionStarted(string agent, string target);
+    [LoggerMessage(EventId = 6001, Level = LogLevel.Information, Message = "session of {Agent} ({AgentId}) on {Target} started")]
+    private partial void SessionStarted(string agent, string agentId, string target);
 
-    [LoggerMessage(EventId = 6002, Level = LogLevel.Warning, Message = "an agent failed to authenticate: {Reason}")]
-    private partial void AuthenticationFailed(string reason);
+    [LoggerMessage(EventId = 6002, Level = LogLevel.Warning, Message = "somebody at {Remote} failed to authenticate as agent `{Claimed}`: {Reason}")]
+    private partial void AuthenticationFailed(string claimed, string remote, string reason);
 
     [LoggerMessage(EventId = 6003, Level = LogLevel.Warning, Message = "target {Target} failed: {Why}")]
     private partial void TargetFailed(string target, string why);
 
-    [LoggerMessage(EventId = 6004, Level = LogLevel.Warning, Message = "target {Target} can not be reached; it is checked at its first session")]
-    private partial void TargetUnreachable(string target);
+    [LoggerMessage(EventId = 6004, Level = LogLevel.Warning, Message = "target `{Target}`: {Address} can not be reached; it is checked at its first session: {Why}")]
+    private partial void TargetUnreachable(string target, string address, string why);
 
     [LoggerMessage(EventId = 6005, Level = LogLevel.Error, Message = "{Why}")]
     private partial void TargetTooStrong(string why);
+
+    [LoggerMessage(EventId = 6007, Level = LogLevel.Error, Message = "{Why}")]
+    private partial void TargetRefuses(string why);
 
     [LoggerMessage(EventId = 6006, Level = LogLevel.Debug, Message = "a connection ended: {Why}")]
     private partial void ConnectionEnded(string why);

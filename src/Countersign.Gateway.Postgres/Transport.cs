@@ -111,6 +111,7 @@ internal sealed class Transport(PipeReader input, PipeWriter output, bool isTls)
 /// <summary>What a connection tells of its other end.</summary>
 internal sealed class Peer
 {
+    public System.Net.EndPoint? Remote { get; init; }
     public bool IsLoopback { get; init; }
 
     /// <summary>The client's certificate, proven to be its own by TLS and otherwise unchecked; null for none.</summary>

@@ -8,7 +8,7 @@ namespace Countersign.Policy;
 /// </summary>
 /// <param name="store">The store.</param>
 /// <param name="time">The clock.</param>
-/// <param name="report">Told of each new revision, and of each bad edit once (the old revision keeps serving). May not throw.</param>
+/// <param name="report">Told of each new revision, of each bad edit once (the old revision keeps serving), and of the revision that serves when a bad edit is undone. May not throw.</param>
 /// <param name="interval">Time between two looks. Default 2 seconds: an edit is in force within four, and hashing a folder takes milliseconds.</param>
 public sealed class PolicyWatch(PolicyStore store, TimeProvider time, Action<PolicyLoad> report, TimeSpan? interval = null)
 {
@@ -39,7 +39,9 @@ public sealed class PolicyWatch(PolicyStore store, TimeProvider time, Action<Pol
         var now = string.Join('\n', [$"{id.ContentHash} {id.GitCommit}", .. snapshot.Faults.Select(f => f.ToString())]);
         if (id == store.Current.Id && snapshot.Faults.Count == 0)
         {
+            var undone = refused is not null;
             seen = refused = null;
+            if (undone) report(new PolicyLoad(store.Current, id, []));
             return false;
         }
         if (now == refused) return false;

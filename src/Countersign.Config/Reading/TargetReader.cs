@@ -73,6 +73,7 @@ internal static class TargetReader
             Database = database,
             User = user,
             Password = password,
+            PasswordFrom = at["password"]["env"].Text ?? at["password"]["file"].Text,
             Tls = tls,
             CaFile = authorities,
             AllowStrongRole = strong,

@@ -22,8 +22,14 @@ internal sealed class ApiClient : IDisposable
 {
     private readonly HttpClient http;
 
-    public ApiClient(Uri server, string? token)
+    private readonly string? whence;
+
+    /// <param name="server">Where it is.</param>
+    /// <param name="token">The session of a human; null for nobody.</param>
+    /// <param name="whence">Where the address comes from, for an error; null where the user named it.</param>
+    public ApiClient(Uri server, string? token, string? whence = null)
     {
+        this.whence = whence;
         Server = server;
         var handler = new SocketsHttpHandler
         {
@@ -97,7 +103,7 @@ internal sealed class ApiClient : IDisposable
         }
         catch (HttpRequestException e)
         {
-            throw new CommandFailure(Exit.Failed, $"can not reach `{Server}`: {e.InnerException?.Message ?? e.Message}; is `countersign serve` running there?");
+            throw new CommandFailure(Exit.Failed, $"can not reach `{Server}`: {e.InnerException?.Message ?? e.Message}; is `countersign serve` running there?{(whence is null ? "" : $" {whence}")}");
         }
         catch (TaskCanceledException) when (!ct.IsCancellationRequested)
         {

@@ -18,11 +18,19 @@ internal static class Connection
         HelpName = "URL",
     };
 
-    public static Uri Server(string? given, SessionsFile file)
+    /// <summary>A server's address, and where it comes from in the words of an error; null where the user named it.</summary>
+    public sealed record Address(Uri Uri, string? Whence);
+
+    public static Address Server(string? given, SessionsFile file)
     {
-        var text = given ?? NotEmpty(Environment.GetEnvironmentVariable("COUNTERSIGN_SERVER")) ?? file.Read().Current ?? Default;
+        var named = given ?? NotEmpty(Environment.GetEnvironmentVariable("COUNTERSIGN_SERVER"));
+        var last = named is null ? file.Read().Current : null;
+        var text = named ?? last ?? Default;
+        var whence = named is not null ? null
+            : last is not null ? "that address is from your last login; name another with --server (`serve` prints it)"
+            : "that address is the default; name another with --server (`serve` prints it)";
         return Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.UserInfo.Length == 0
-            ? new Uri(uri.GetLeftPart(UriPartial.Authority))
+            ? new Address(new Uri(uri.GetLeftPart(UriPartial.Authority)), whence)
             : throw new CommandFailure(Exit.Usage, $"`{VisibleText.Of(text, multiline: false)}` is not a server address such as `{Default}`");
     }
 
@@ -30,15 +38,17 @@ internal static class Connection
     public static async Task<int> AsHumanAsync(string? given, Func<ApiClient, Task<int>> command)
     {
         var file = SessionsFile.Default();
-        var server = Server(given, file);
+        var (server, whence) = Server(given, file);
         var session = file.Read().Sessions.FirstOrDefault(s => s.Server == Key(server))
             ?? throw new CommandFailure(Exit.Failed, $"not signed in at {Key(server)}: run `countersign login --server {Key(server)}`, or with `--user NAME` for a code from the terminal of `serve`", ReasonCodes.LoginRequired);
-        using var client = new ApiClient(server, session.Token);
-        return await GuardAsync(() => command(client)).ConfigureAwait(false);
+        using var client = new ApiClient(server, session.Token, whence);
+        return await GuardAsync(() => command(client), session.User).ConfigureAwait(false);
     }
 
     /// <summary>Refusals become exit codes: 3 where a human or a rule says no, 4 where it is too late, 1 for the rest.</summary>
-    public static async Task<int> GuardAsync(Func<Task<int>> command)
+    /// <param name="command">The command.</param>
+    /// <param name="user">Who is signed in; null for nobody.</param>
+    public static async Task<int> GuardAsync(Func<Task<int>> command, string? user = null)
     {
         try
         {
@@ -54,7 +64,9 @@ internal static class Connection
                     or ReasonCodes.StatementMismatch or ReasonCodes.JustificationRequired or ReasonCodes.NotHuman or ReasonCodes.PresenceRequired or ReasonCodes.CodeInvalid => Exit.Denied,
                 _ => problem.Status == (int)HttpStatusCode.Forbidden ? Exit.Denied : Exit.Failed,
             };
-            throw new CommandFailure(exit, problem.Detail, problem.Reason, problem.Review);
+            var detail = problem.Reason == ReasonCodes.JustificationRequired ? $"{problem.Detail}; add --comment \"why\"" : problem.Detail;
+            if (user is not null && problem.Status == (int)HttpStatusCode.Forbidden) detail = $"you are signed in as `{user}`; {detail}";
+            throw new CommandFailure(exit, detail, problem.Reason, problem.Review);
         }
     }
 

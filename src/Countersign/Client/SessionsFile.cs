@@ -18,7 +18,8 @@ internal sealed partial class SessionsJson : JsonSerializerContext;
 
 /// <summary>
 /// `$XDG_CONFIG_HOME/countersign/sessions.json`, readable by its owner alone (mode 0600). A session token in it is worth the
-/// approvals of its human, so a file that others can read is refused.
+/// approvals of its human, so a file that others can read is refused. `COUNTERSIGN_SESSION` names another file: one session
+/// is kept per server, and with a file each two people can share a machine.
 /// </summary>
 internal sealed class SessionsFile(string path)
 {
@@ -30,6 +31,7 @@ internal sealed class SessionsFile(string path)
 
     public static SessionsFile Default()
     {
+        if (Environment.GetEnvironmentVariable("COUNTERSIGN_SESSION") is { Length: > 0 } named) return new SessionsFile(Path.GetFullPath(named));
         var config = Environment.GetEnvironmentVariable("XDG_CONFIG_HOME");
         if (string.IsNullOrEmpty(config)) config = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile, Environment.SpecialFolderOption.DoNotVerify), ".config");
         return new SessionsFile(Path.Combine(config, "countersign", "sessions.json"));
@@ -63,6 +65,15 @@ internal sealed class SessionsFile(string path)
     {
         var all = Read();
         Write(new SavedSessions(all.Current == server ? null : all.Current, all.Sessions.Where(s => s.Server != server).ToArray()));
+    }
+
+    /// <summary>Forgets a server that is gone for good, and goes back to the one that was current before it.</summary>
+    public void Forget(string server, string? before)
+    {
+        if (!File.Exists(FilePath)) return;
+        var all = Read();
+        if (all.Current != server && all.Sessions.All(s => s.Server != server)) return;
+        Write(new SavedSessions(all.Current == server ? before : all.Current, all.Sessions.Where(s => s.Server != server).ToArray()));
     }
 
     private void Write(SavedSessions sessions)

@@ -28,7 +28,7 @@ internal static class CommandLine
 
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction or null)
         {
-            foreach (var error in parsed.Errors) await Console.Error.WriteLineAsync($"countersign: {Lower(error.Message)}").ConfigureAwait(false);
+            foreach (var error in Told(parsed.Errors)) await Console.Error.WriteLineAsync($"countersign: {Lower(error)}").ConfigureAwait(false);
             await Console.Error.WriteLineAsync($"try `{Path(parsed.CommandResult.Command)} --help`").ConfigureAwait(false);
             return Exit.Usage;
         }
@@ -63,12 +63,33 @@ internal static class CommandLine
         }
     }
 
-    /// <summary>The first signal asks to stop; a second one is the system's, and ends the process at once.</summary>
+    /// <summary>
+    /// How long a command that was asked to stop is left to do so in order, whatever signals follow; null for none. `serve`
+    /// lets its connections leave and closes the journal in that time.
+    /// </summary>
+    public static TimeSpan? Orderly { get; set; }
+
+    private static long asked;
+
+    /// <summary>The first signal asks to stop; a further one is the system's, and ends the process at once, but not within <see cref="Orderly"/>.</summary>
     private static void Stop(PosixSignalContext signal, CancellationTokenSource ends)
     {
-        if (ends.IsCancellationRequested) return;
+        var now = TimeProvider.System.GetTimestamp();
+        if (Interlocked.CompareExchange(ref asked, now, 0) is not 0 and var first)
+        {
+            signal.Cancel = Orderly is { } time && TimeProvider.System.GetElapsedTime(first, now) < time;
+            return;
+        }
+
         signal.Cancel = true;
         ends.Cancel();
+    }
+
+    /// <summary>That a command is missing is no news to who mistyped one.</summary>
+    private static IEnumerable<string> Told(IReadOnlyList<System.CommandLine.Parsing.ParseError> errors)
+    {
+        const string missing = "Required command was not provided.";
+        return errors.Count == 1 ? [errors[0].Message] : errors.Select(static e => e.Message).Where(static m => m != missing);
     }
 
     private static RootCommand Root()

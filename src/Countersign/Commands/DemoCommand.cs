@@ -44,6 +44,8 @@ internal static class DemoCommand
 
     private static async Task<int> PlayAsync(bool auto, Output output, IAnsiConsole console, CancellationToken ct)
     {
+        // PostgreSQL and the temporary folder are taken away whatever signals follow the first.
+        CommandLine.Orderly = 2 * Hosting.GatewayHost.StopTimeout;
         DemoStage? stage = null;
         try
         {

@@ -13,7 +13,7 @@ internal static class InitCommand
 
     public static Command Create()
     {
-        var folder = new Option<string>("--dir") { Description = "where to write; default: here", HelpName = "FOLDER", DefaultValueFactory = static _ => "." };
+        var folder = new Option<string>("--dir") { Description = "where to write", HelpName = "FOLDER", DefaultValueFactory = static _ => "." };
         var command = new ExampledCommand("init", "Write a commented configuration and policies to begin with, and the grants of a least-privilege role.",
             "countersign init",
             "countersign init --dir gateway") { folder };
@@ -43,11 +43,11 @@ internal static class InitCommand
         {
             foreach (var (path, _) in files) console.MarkupLine($"  [green]✓[/] {Shown.Line(path)}");
             console.WriteLine();
-            console.MarkupLine("[grey]On the target, as its administrator (this is grants.sql):[/]");
+            console.MarkupLine("[grey]On the target, as its administrator, with a password of yours (this is grants.sql):[/]");
             console.WriteLine();
             console.Profile.Out.Writer.WriteLine(Shipped.Text($"{Start}grants.sql").TrimEnd());
             console.WriteLine();
-            console.MarkupLine($"[grey]Then put your names into[/] {Shown.Line(Path.Combine(folder, "countersign.yaml"))}[grey], set SHOP_PASSWORD, and run:[/] countersign serve");
+            console.MarkupLine($"[grey]Then put your names into[/] {Shown.Line(Path.Combine(folder, "countersign.yaml"))}[grey], the password into SHOP_PASSWORD, and run:[/] countersign serve --config {Shown.Line(Path.Combine(folder, "countersign.yaml"))}");
         });
         return Exit.Done;
     }

@@ -25,8 +25,8 @@ internal static class LoginCommand
     private static async Task<int> RunAsync(Output output, string? given, string? user, string? code, CancellationToken ct)
     {
         var file = SessionsFile.Default();
-        var server = Connection.Server(given, file);
-        using var client = new ApiClient(server, null);
+        var (server, whence) = Connection.Server(given, file);
+        using var client = new ApiClient(server, null, whence);
         if (user is null)
         {
             if (code is not null) throw new CommandFailure(Exit.Usage, "a code is of one user: pass --user too");
@@ -61,7 +61,7 @@ internal static class LoginCommand
     {
         file.Save(new SavedSession(Connection.Key(server), session.User, session.Token, session.Expires));
         output.Value(new Me(session.User, [], false), ApiJson.Default.Me,
-            console => console.MarkupLine($"signed in at {Shown.Line(Connection.Key(server))} as [bold]{Shown.Line(session.User)}[/] until {Shown.Clock(session.Expires)}"));
+            console => console.MarkupLine($"signed in at {Shown.Line(Connection.Key(server))} as [bold]{Shown.Line(session.User)}[/] until {Shown.DayAndClock(session.Expires)}"));
         return Exit.Done;
     }
 }

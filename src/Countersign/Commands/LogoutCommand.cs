@@ -16,7 +16,7 @@ internal static class LogoutCommand
     private static async Task<int> RunAsync(string? given, CancellationToken ct)
     {
         var file = SessionsFile.Default();
-        var server = Connection.Server(given, file);
+        var (server, _) = Connection.Server(given, file);
         try
         {
             return await Connection.AsHumanAsync(given, async client =>

@@ -48,15 +48,33 @@ internal static class ReviewCommand
             return;
         }
 
-        var table = new Table().Border(TableBorder.None).AddColumns("[grey]review[/]", "[grey]state[/]", "[grey]agent[/]", "[grey]statement[/]", "[grey]data[/]", "[grey]until[/]");
+        var table = new Table().Border(TableBorder.None).AddColumns(
+            Column("review"), Column("state"), Column("agent"), Column("target"), Column("statement"), Column("data"), Column("until"));
+        var room = StatementRoom(console.Profile.Width, list.Reviews);
         var now = TimeProvider.System.GetUtcNow();
         foreach (var r in list.Reviews)
         {
-            table.AddRow(Shown.Line(r.Id), CardView.StateOf(r.State, r.Waiters, null), Shown.Line(r.Agent), Shown.Line(CardView.OneLine(r.Statement, 60)),
+            table.AddRow(Shown.Line(r.Id), CardView.ShortState(r.State), Shown.Line(Short(r.Agent)), Shown.Line(Short(r.Target)), Shown.Line(CardView.OneLine(r.Statement, room)),
                 r.DataClasses.Count == 0 ? "" : $"[yellow]{Shown.Line(string.Join(' ', r.DataClasses))}[/]", state == "open" ? Shown.Until(r.ExpiresAt, now) : Shown.Line(r.CloseReason ?? ""));
         }
 
         console.Write(table);
+    }
+
+    private const int LongestName = 20;
+    private const int LeastStatement = 12;
+    private const int MostStatement = 80;
+
+    private static TableColumn Column(string name) => new TableColumn($"[grey]{name}[/]").NoWrap();
+
+    private static string Short(string name) => CardView.OneLine(name, LongestName);
+
+    /// <summary>Columns that are left for a statement, so that each review has one line.</summary>
+    private static int StatementRoom(int width, IReadOnlyList<ReviewSummary> reviews)
+    {
+        const int id = 19, state = 8, until = 14, gaps = 14;
+        var others = id + state + until + gaps + reviews.Max(static r => Short(r.Agent).Length) + Math.Max(6, reviews.Max(static r => Short(r.Target).Length)) + reviews.Max(static r => string.Join(' ', r.DataClasses).Length);
+        return Math.Clamp(width - others, LeastStatement, MostStatement);
     }
 
     private static Command Show(Option<string?> server)
@@ -144,6 +162,7 @@ internal static class ReviewCommand
         if (!output.Json) CardView.Write(output.Console, card, TimeProvider.System.GetUtcNow());
         if (card.State == "expired") throw new CommandFailure(Exit.Expired, "it has expired", ReasonCodes.ReviewExpired, card.Id);
 
+        if (answering is { Decision: "approve", Comment: null, Yes: false } && card.Requirements.Any(static r => r.Justify)) answering = answering with { Comment = await WhyAsync(ct).ConfigureAwait(false) };
         StatementDraft draft;
         try
         {
@@ -211,6 +230,14 @@ internal static class ReviewCommand
             if (now.ClosedAt is not null) throw new CommandFailure(Exit.Denied, $"it is {now.State} already", ReasonCodes.ReviewClosed, card.Id);
             await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System, ct).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>The comment that policy asks for; what is left empty the server refuses.</summary>
+    private static async Task<string?> WhyAsync(CancellationToken ct)
+    {
+        Console.Write("policy asks why (your comment goes on the record): ");
+        var why = (await Console.In.ReadLineAsync(ct).ConfigureAwait(false))?.Trim();
+        return string.IsNullOrEmpty(why) ? null : why;
     }
 
     private static async Task<bool> AskAsync(string decision, CancellationToken ct)

@@ -32,7 +32,8 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         var added = await alice.Client.PostAsync("/api/v1/agents", new AgentAdd(AgentName, "alice", null, ["agents"]), ApiJson.Default.AgentAdd, ApiJson.Default.AgentChanged, ct).ConfigureAwait(false);
         connectionString = added.Connections!.Single();
         Done($"a real PostgreSQL {stage.Postgres.Version}, with a small shop in it");
-        Done($"a gateway before it, at [bold]{stage.Gateway.Postgres}[/], policies in [grey]{Shown.Line(stage.PolicyFolder)}[/]");
+        Done($"a gateway before it, at [bold]{stage.Gateway.Postgres}[/]; its policies are in");
+        Command($"  {stage.PolicyFolder}");
         Done($"an agent, [bold]{AgentName}[/], that knows the gateway and not the database's password");
 
         var agent = await PlayedAgent.ConnectAsync(new Uri(connectionString), text => held.TrySetResult(text), ct).ConfigureAwait(false);
@@ -181,7 +182,7 @@ internal sealed class DemoScript(IAnsiConsole console, DemoStage stage, bool aut
         foreach (var policy in why.Effects.SelectMany(static e => e.Policies)) console.MarkupLine($"  [yellow]●[/] {Shown.Line(policy.Id)} [grey]{Shown.Line(policy.Source ?? "")}[/]");
         foreach (var miss in why.Effects.SelectMany(static e => e.Others).Where(static o => !o.Source.StartsWith("countersign:", StringComparison.Ordinal)))
         {
-            console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)}: does not match in {Shown.Line(string.Join(", ", miss.Unmet))}[/]");
+            console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)}: {Shown.Line(ExplanationView.Unmet(miss.Unmet))}[/]");
         }
 
         console.WriteLine();

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Security.Cryptography;
+using Countersign.Client;
+using Countersign.Commands;
 using Countersign.Config;
 using Countersign.Hosting;
 using Microsoft.Extensions.Logging;
@@ -84,6 +86,39 @@ internal sealed class DemoStage : IAsyncDisposable
             CacheFolder = Folders.MakePrivate(Path.Combine(Folders.Cache, "modules")),
         }, ct).ConfigureAwait(false);
         undo.Push(Gateway.DisposeAsync);
+        ForgetSessions(Connection.Key(Gateway.Http));
+    }
+
+    /// <summary>
+    /// Who signs in at the demo makes it his current server. It is gone when the demo ends, and what was current before is
+    /// then so again.
+    /// </summary>
+    private void ForgetSessions(string server)
+    {
+        var file = SessionsFile.Default();
+        string? before = null;
+        try
+        {
+            before = file.Read().Current;
+        }
+        catch (CommandFailure)
+        {
+            // The commands say what is wrong with it; the demo does without.
+        }
+
+        undo.Push(() =>
+        {
+            try
+            {
+                file.Forget(server, before);
+            }
+            catch (CommandFailure)
+            {
+                // As above.
+            }
+
+            return ValueTask.CompletedTask;
+        });
     }
 
     /// <summary>The sample as it is, but for ports: those of this machine are found when it runs.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using Countersign.Api;
 using Countersign.Config;
@@ -52,6 +53,34 @@ internal sealed class Listeners
             PostgresListener.Use(listen);
             postgres = listen;
         });
+    }
+
+    /// <summary>
+    /// Which listeners can not be bound, and why, in words. The server's own error comes late and with a stack; between this
+    /// look and its own there is a moment, and then its error it is.
+    /// </summary>
+    public static IReadOnlyList<string> Taken(ListenConfig config)
+    {
+        var taken = new List<string>();
+        Try("listen.http", config.Http);
+        Try("listen.postgres", config.Postgres);
+        return taken;
+
+        void Try(string key, IPEndPoint at)
+        {
+            try
+            {
+                using var socket = new Socket(at.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                socket.Bind(at);
+                socket.Listen();
+            }
+            catch (SocketException e)
+            {
+                taken.Add(e.SocketErrorCode == SocketError.AddressAlreadyInUse
+                    ? $"{key}: {at} is in use by another process; name another port"
+                    : $"{key}: {at} can not be bound: {e.Message}; name an address of this machine, and a port that you may use");
+            }
+        }
     }
 
     public Uri Http => new(string.Create(CultureInfo.InvariantCulture, $"{(certificate is null ? "http" : "https")}://{EndPoint(http)}"));

@@ -23,6 +23,9 @@ internal sealed partial class ServingPolicies(
     /// <summary>The first error of the last edit, while that edit is not in force.</summary>
     private volatile string? lastError;
 
+    /// <summary>The revision that the last look at the folder left serving; the watch alone uses it.</summary>
+    private Revision? served;
+
     /// <summary>Opens the folder, or fails with everything that is wrong in it.</summary>
     public static PolicyStore Open(CedarRuntime cedar, string folder) =>
         PolicyStore.TryOpen(cedar, folder, out var store, out var diagnostics)
@@ -102,13 +105,23 @@ internal sealed partial class ServingPolicies(
     {
         if (load.Loaded is { } revision)
         {
+            var undone = lastError is not null && revision.Id == served;
             lastError = null;
+            served = revision.Id;
+            if (undone)
+            {
+                LogInForceAgain(revision.Id.ToString());
+                notice($"policies: revision {revision.Id} is in force again");
+                return;
+            }
+
             LogInForce(revision.Id.ToString(), revision.Policies.Count);
             notice($"policies: revision {revision.Id} serves now ({revision.Policies.Count} policies)");
             _ = RecordAsync(revision, reader);
             return;
         }
 
+        served = store.Current.Id;
         lastError = load.Diagnostics[0].ToString();
         foreach (var diagnostic in load.Diagnostics) LogRefused(diagnostic.ToString());
         notice($"policies: the edit was refused, revision {store.Current.Id} goes on serving\n  {string.Join("\n  ", load.Diagnostics.Select(static d => VisibleText.Of(d.ToString())))}");
@@ -149,6 +162,9 @@ internal sealed partial class ServingPolicies(
 
     [LoggerMessage(9011, LogLevel.Error, "policy edit refused: {Diagnostic}")]
     private partial void LogRefused(string diagnostic);
+
+    [LoggerMessage(9013, LogLevel.Information, "policy revision {Revision} is in force again: the edit that was refused is undone")]
+    private partial void LogInForceAgain(string revision);
 
     [LoggerMessage(9012, LogLevel.Error, "`{Entry}` could not be journalled: {Detail}")]
     private partial void LogNotJournalled(string entry, string detail);

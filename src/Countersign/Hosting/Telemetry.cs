@@ -1,12 +1,13 @@
 using Countersign.Config;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 
 namespace Countersign.Hosting;
 
-/// <summary>Traces and metrics of every room by OTLP, and logs as JSON lines on stderr.</summary>
+/// <summary>Traces and metrics of every room by OTLP, and logs as lines on stderr.</summary>
 internal static class Telemetry
 {
     private const string Everything = "Countersign.*";
@@ -20,18 +21,21 @@ internal static class Telemetry
             .WithMetrics(m => m.AddMeter(Everything).AddAspNetCoreInstrumentation().AddOtlpExporter(o => o.Endpoint = endpoint));
     }
 
-    public static void JsonOnStandardError(ILoggingBuilder logging)
+    /// <param name="logging">The host's logging.</param>
+    /// <param name="text">Short lines for people; else JSON lines.</param>
+    public static void OnStandardError(ILoggingBuilder logging, bool text)
     {
         logging.SetMinimumLevel(LogLevel.Information)
             .AddFilter("Microsoft", LogLevel.Warning)
             .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error) // a client that breaks off is no event of ours
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical) // why a start failed is said once, by us
             .AddFilter("OpenTelemetry", LogLevel.Warning)
-            .AddJsonConsole(static o =>
+            .AddConsole(o =>
             {
-                o.UseUtcTimestamp = true;
-                o.TimestampFormat = "yyyy-MM-dd'T'HH:mm:ss.fff'Z'";
-                o.IncludeScopes = false; // scopes of the server hold paths and ids of connections
-            });
-        logging.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(static o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+                o.FormatterName = text ? TelemetryLines.Text.FormatterName : TelemetryLines.Json.FormatterName;
+                o.LogToStandardErrorThreshold = LogLevel.Trace;
+            })
+            .AddConsoleFormatter<TelemetryLines.Text, ConsoleFormatterOptions>()
+            .AddConsoleFormatter<TelemetryLines.Json, ConsoleFormatterOptions>();
     }
 }

@@ -54,7 +54,7 @@ internal static class WhatIf
         var parts = question.Resource.Split('.');
         if (parts.Any(static p => p.Length == 0 || !p.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '_' or '-' || char.IsAsciiLetterUpper(c))))
         {
-            error = $"`{VisibleText.Of(question.Resource, multiline: false)}` is no plain name; write `schema.table`, or `target.schema.table`";
+            error = $"`{VisibleText.Of(question.Resource, multiline: false)}` is no plain name; write {Form(type)}";
             return null;
         }
 
@@ -63,7 +63,7 @@ internal static class WhatIf
         var expected = type switch { "Database" => 1, "Schema" or "Role" => 2, _ => 3 };
         if (parts.Length != expected)
         {
-            error = $"a {type} of target `{question.Target}` is named by {expected} part{(expected == 1 ? "" : "s")}, target first; `{question.Resource}` is not";
+            error = $"`{VisibleText.Of(question.Resource, multiline: false)}` is not how a {type} is named; write {Form(type)}";
             return null;
         }
 
@@ -80,6 +80,14 @@ internal static class WhatIf
             DataClasses = question.DataClasses ?? (parts.Length == 3 ? config.Classification.ClassesOf(parts[0], parts[1], parts[2]) : []),
         };
     }
+
+    private static string Form(string type) => type switch
+    {
+        "Database" => "the name of the target",
+        "Schema" => "`public`, or `target.public`",
+        "Role" => "`reporting`, or `target.reporting`",
+        _ => "`public.customers`: schema and name",
+    };
 
     private static Dictionary<string, FactValue>? Facts(IReadOnlyDictionary<string, JsonElement>? facts, out string error)
     {

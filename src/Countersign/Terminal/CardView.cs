@@ -79,6 +79,13 @@ internal static class CardView
 
     public static string State(ReviewCard card) => StateOf(card.State, card.Waiters, card.Outcome?.Status);
 
+    /// <summary>One word, for lists.</summary>
+    public static string ShortState(string state) => state switch
+    {
+        "pending" => "[yellow]waiting[/]",
+        var other => StateOf(other, 1, null),
+    };
+
     public static string StateOf(string state, int waiters, string? outcome) => state switch
     {
         "pending" when waiters == 0 => "[yellow]waiting for approval[/] [grey](the agent has left)[/]",

@@ -16,8 +16,30 @@ internal static class ExplanationView
             foreach (var policy in effect.Policies) console.MarkupLine($"  [{Colour(effect.Decision)}]●[/] {Shown.Line(policy.Id)} [grey]{Shown.Line(policy.Source ?? "")}{(policy.Reason is { } reason ? $" {Shown.Line(reason)}" : "")}[/]");
             if (effect.Policies.Count == 0) console.MarkupLine("  [red]●[/] no policy permits it");
             foreach (var error in effect.Errors) console.MarkupLine($"  [red]error[/] {Shown.Line(error)}");
-            foreach (var miss in effect.Others) console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)} ({miss.Effect}): {(miss.Unmet.Count == 0 ? "holds, but something stricter has the last word" : $"does not hold: {Shown.Line(string.Join(", ", miss.Unmet))}")}[/]");
+            foreach (var miss in effect.Others.Where(static o => !IsShipped(o))) console.MarkupLine($"  [grey]○ {Shown.Line(miss.Id)} {Shown.Line(miss.Source)} ({miss.Effect}): {Shown.Line(Unmet(miss.Unmet))}[/]");
         }
+    }
+
+    /// <summary>The set that we ship says who may approve; about an action of an agent it has nothing to say.</summary>
+    private static bool IsShipped(ExplainedMiss miss) => miss.Source.StartsWith("countersign:", StringComparison.Ordinal);
+
+    /// <summary>What of a policy does not hold, in words.</summary>
+    public static string Unmet(IReadOnlyList<string> parts) => parts.Count == 0 ? "holds, but something stricter has the last word" : string.Join("; ", parts.Select(Words));
+
+    private static string Words(string part)
+    {
+        var words = part.Split(' ');
+        var failed = words[^1] == "(error)";
+        var what = words switch
+        {
+            ["principal", ..] => "it is for others than this agent",
+            ["action", ..] => "it is for other actions",
+            ["resource", ..] => "it is for other resources",
+            ["when", var n, ..] => failed ? $"its condition {n} (`when`)" : $"its condition {n} (`when`) is not met",
+            ["unless", var n, ..] => failed ? $"its condition {n} (`unless`)" : $"its condition {n} (`unless`) rules it out",
+            _ => part,
+        };
+        return failed ? $"{what} could not be evaluated" : what;
     }
 
     private static string Colour(string decision) => decision switch { "permit" => "green", "review" => "yellow", _ => "red" };

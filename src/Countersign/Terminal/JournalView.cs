@@ -42,7 +42,7 @@ internal static class JournalView
         Add(Text(entry, "decision"), "[bold]", "[/]");
         Add(Text(entry, "status"), "[bold]", "[/]");
         if (Text(entry, "rows") is { } rows) Add($"{rows} {(rows == "1" ? "row" : "rows")}");
-        Add(Text(entry, "reason") is var reason && reason == ReasonCodes.Permitted ? null : reason);
+        Add(Text(entry, "reason") is var reason && (reason == ReasonCodes.Permitted || reason == Text(entry, "type")) ? null : reason);
         Add(Text(entry, "review"), "[grey]", "[/]");
         if (body is { ValueKind: JsonValueKind.Object } b)
         {

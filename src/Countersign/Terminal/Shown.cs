@@ -54,5 +54,8 @@ internal static class Shown
             ? string.Create(CultureInfo.InvariantCulture, $"{span.Minutes} min {span.Seconds} s")
             : string.Create(CultureInfo.InvariantCulture, $"{span.Seconds} s");
 
+    /// <summary>`2026-11-22 23:45 +01:00`: what may lie on another day says which, and in whose time.</summary>
+    public static string DayAndClock(DateTimeOffset at) => at.ToLocalTime().ToString("yyyy-MM-dd HH:mm zzz", CultureInfo.InvariantCulture);
+
     public static string Clock(DateTimeOffset at) => at.ToLocalTime().ToString("HH:mm:ss", CultureInfo.InvariantCulture);
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Countersign.Client;
 using Countersign.Core;
 using Countersign.EndToEnd.Tests.Api;
 using Countersign.Gateway;
@@ -172,6 +173,7 @@ public sealed class CommandTests
             using var kill = Process.Start("kill", ["-TERM", $"{serve.Id}"]);
             await serve.WaitForExitAsync(TestContext.Current.CancellationToken);
             Assert.Equal(0, serve.ExitCode);
+            Assert.DoesNotContain("OriginalFormat", await error, StringComparison.Ordinal);
             foreach (var line in (await error).Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static l => l.StartsWith('{'))) JsonElement.Parse(line);
             Assert.DoesNotContain(ApiHost.TargetPassword, await error, StringComparison.Ordinal);
         }
@@ -195,6 +197,10 @@ public sealed class CommandTests
             Assert.Equal((0, true), (tested.Exit, JsonElement.Parse(tested.Output).GetProperty("passed").GetBoolean()));
             var explained = await RunAsync(folder, ["policy", "explain", "--group", "agents", "--target", "shop", "--action", "sql:drop", "--resource", "public.orders", "--json"], []);
             Assert.Equal("deny", JsonElement.Parse(explained.Output).GetProperty("decision").GetString());
+            var read = await RunAsync(folder, ["policy", "explain", "--group", "agents", "--target", "shop", "--action", "sql:select", "--resource", "public.customers"], []);
+            Assert.Contains("its condition 1 (`unless`) rules it out", read.Output, StringComparison.Ordinal);
+            Assert.DoesNotContain("countersign:", read.Output, StringComparison.Ordinal);
+            Assert.Contains("write `public.customers`", (await RunAsync(folder, ["policy", "explain", "--target", "shop", "--action", "sql:select", "--resource", "customers"], [])).Error, StringComparison.Ordinal);
         }
         finally
         {
@@ -210,6 +216,89 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public async Task A_login_at_a_server_that_is_gone_says_where_its_address_comes_from()
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var home = new Home(host);
+        await home.SignInAsync("mira");
+        var file = new SessionsFile(Path.Combine(home.Folder, "countersign", "sessions.json"));
+        file.Save(new SavedSession("http://127.0.0.1:9", "mira", "gone", DateTimeOffset.MaxValue));
+        var said = await RunAsync(home.Folder, ["review", "list"], [("XDG_CONFIG_HOME", home.Folder)]);
+        Assert.Equal(1, said.Exit);
+        Assert.Contains("can not reach `http://127.0.0.1:9/`", said.Error, StringComparison.Ordinal);
+        Assert.Contains("that address is from your last login; name another with --server", said.Error, StringComparison.Ordinal);
+
+        // As the demo does at its end: what was current before is so again.
+        var server = host.Gateway.Http.GetLeftPart(UriPartial.Authority);
+        file.Forget("http://127.0.0.1:9", server);
+        Assert.Equal(server, file.Read().Current);
+        Assert.Equal(0, (await RunAsync(home.Folder, ["review", "list"], [("XDG_CONFIG_HOME", home.Folder)])).Exit);
+    }
+
+    [Fact]
+    public async Task Two_people_share_a_machine_by_session_files_of_their_own()
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var home = new Home(host);
+        await home.SignInAsync("mira");
+        var mine = Path.Combine(home.Folder, "tom.json");
+        var refused = await RunAsync(home.Folder, ["review", "list"], [("XDG_CONFIG_HOME", home.Folder), ("COUNTERSIGN_SESSION", mine), ("COUNTERSIGN_SERVER", host.Gateway.Http.GetLeftPart(UriPartial.Authority))]);
+        Assert.Contains("not signed in", refused.Error, StringComparison.Ordinal);
+        var notAdmin = await home.RunAsync("agent", "list");
+        Assert.Equal(3, notAdmin.Exit);
+        Assert.Contains("you are signed in as `mira`; ", notAdmin.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_in_use_is_one_line_and_no_stack()
+    {
+        using var other = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        other.Start();
+        var folder = ApiHost.NewFolder();
+        try
+        {
+            ApiHost.WriteShop(folder, yaml => new System.Text.RegularExpressions.Regex("127\\.0\\.0\\.1:0").Replace(yaml, $"{other.LocalEndpoint}", 1));
+            var said = await RunAsync(folder, ["serve"], [("SHOP_PASSWORD", ApiHost.TargetPassword)]);
+            Assert.Equal((1, $"countersign: countersign.yaml: listen.http: {other.LocalEndpoint} is in use by another process; name another port"), (said.Exit, said.Error.Trim()));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_further_signal_does_not_cut_off_the_journal_and_logs_for_people_are_short()
+    {
+        var folder = ApiHost.NewFolder();
+        try
+        {
+            ApiHost.WriteShop(folder);
+            Directory.CreateDirectory(Path.Combine(folder, "data"));
+            if (Directory.Exists(ApiHost.SharedCache))
+            {
+                using var copy = Process.Start("cp", ["-a", ApiHost.SharedCache, Path.Combine(folder, "data", "cache")]);
+                await copy.WaitForExitAsync(TestContext.Current.CancellationToken);
+            }
+
+            using var serve = Start(folder, ["serve", "--log", "text"], [("SHOP_PASSWORD", ApiHost.TargetPassword)]);
+            var error = serve.StandardError.ReadToEndAsync();
+            var ready = await serve.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
+            Assert.StartsWith("ready http=", ready, StringComparison.Ordinal);
+            Assert.StartsWith("  agents: postgres://<agent>:<key>@127.0.0.1:", await serve.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+            using var kill = Process.Start("sh", ["-c", $"for i in 1 2 3 4 5; do kill -TERM {serve.Id}; done 2>/dev/null"]);
+            await serve.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(0, serve.ExitCode);
+            Assert.Contains("journal stopped", await error, StringComparison.Ordinal);
+            Assert.DoesNotContain("{", await error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task Usage_errors_are_exit_2_on_standard_error()
     {
         foreach (var args in new[] { new[] { "nonsense" }, ["review", "approve"], ["serve", "--port", "1"], ["agent", "add", "x"] })
@@ -217,7 +306,10 @@ public sealed class CommandTests
             var said = await RunAsync(ApiHost.Repository, args, []);
             Assert.Equal((2, ""), (said.Exit, said.Output));
             Assert.StartsWith("countersign: ", said.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("required command", said.Error, StringComparison.Ordinal);
         }
+
+        Assert.Contains("`countersign init` writes one", (await RunAsync(ApiHost.Repository, ["serve", "--config", "none.yaml"], [])).Error, StringComparison.Ordinal);
     }
 
     private sealed record Said(int Exit, string Output, string Error);
@@ -238,6 +330,7 @@ public sealed class CommandTests
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "countersign.dll"));
         foreach (var arg in args) start.ArgumentList.Add(arg);
         start.Environment.Remove("COUNTERSIGN_SERVER");
+        start.Environment.Remove("COUNTERSIGN_SESSION");
         start.Environment.Remove("SHOP_PASSWORD");
         foreach (var (name, value) in environment) start.Environment[name] = value;
         return Process.Start(start)!;

@@ -117,6 +117,18 @@ public sealed class HoldTests(PostgresServer server) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_first_notice_tells_the_agent_what_to_do_and_the_next_ones_are_short()
+    {
+        await using var quick = await GatewayProcess.StartAsync(server, hold: "hold: { notice: 1s }");
+        await using var psql = quick.Psql("-c", "UPDATE customers SET credit = 15 WHERE id = 5");
+        await psql.SaysAsync("still held for review");
+        Assert.Equal(1, psql.Text.Split("HINT:").Length - 1);
+        Assert.Matches("tell your human: countersign review approve rv_[a-z0-9]+; keep this connection open; a cancel withdraws", psql.Text);
+        psql.Signal(Child.SigInt);
+        await psql.EndsAsync();
+    }
+
+    [Fact]
     public async Task A_drop_is_denied_at_once_and_never_arrives()
     {
         await using var psql = gateway.Psql("-c", "DROP TABLE orders", "-c", "SELECT count(*) FROM orders");

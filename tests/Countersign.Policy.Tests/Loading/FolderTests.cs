@@ -152,6 +152,23 @@ public sealed class FolderTests : IDisposable
     }
 
     [Fact]
+    public void Bad_edit_that_is_undone_is_told_with_the_revision_that_serves()
+    {
+        Put("a.cedar", Reads);
+        using var store = Open();
+        var told = new List<PolicyLoad>();
+        var watch = new PolicyWatch(store, TimeProvider.System, told.Add);
+        Put("a.cedar", "forbid (principal");
+        for (var i = 0; i < 3; i++) Assert.False(watch.Look());
+        Assert.NotEmpty(Assert.Single(told).Diagnostics);
+        Put("a.cedar", Reads);
+        for (var i = 0; i < 3; i++) Assert.False(watch.Look());
+        Assert.Equal(2, told.Count);
+        Assert.Same(store.Current, told[1].Loaded);
+        Assert.Empty(told[1].Diagnostics);
+    }
+
+    [Fact]
     public void Edit_that_is_still_changing_is_not_loaded()
     {
         Put("a.cedar", Reads);
