@@ -55,24 +55,27 @@ internal static class ReviewCommand
         foreach (var r in list.Reviews)
         {
             table.AddRow(Shown.Line(r.Id), CardView.ShortState(r.State), Shown.Line(Short(r.Agent)), Shown.Line(Short(r.Target)), Shown.Line(CardView.OneLine(r.Statement, room)),
-                r.DataClasses.Count == 0 ? "" : $"[yellow]{Shown.Line(string.Join(' ', r.DataClasses))}[/]", state == "open" ? Shown.Until(r.ExpiresAt, now) : Shown.Line(r.CloseReason ?? ""));
+                r.DataClasses.Count == 0 ? "" : $"[yellow]{Shown.Line(string.Join(' ', r.DataClasses))}[/]", state == "open" ? Left(r.ExpiresAt - now) : Shown.Line(r.CloseReason ?? ""));
         }
 
         console.Write(table);
     }
 
-    private const int LongestName = 20;
-    private const int LeastStatement = 12;
+    private const int LongestName = 16;
+    private const int LeastStatement = 8;
     private const int MostStatement = 80;
 
     private static TableColumn Column(string name) => new TableColumn($"[grey]{name}[/]").NoWrap();
 
     private static string Short(string name) => CardView.OneLine(name, LongestName);
 
+    /// <summary>Time left, to the minute: the card has it to the second.</summary>
+    private static string Left(TimeSpan left) => left.TotalHours >= 1 ? Shown.Span(left) : left > TimeSpan.FromMinutes(1) ? $"{(int)left.TotalMinutes} min" : Shown.Span(left > TimeSpan.Zero ? left : TimeSpan.Zero);
+
     /// <summary>Columns that are left for a statement, so that each review has one line.</summary>
     private static int StatementRoom(int width, IReadOnlyList<ReviewSummary> reviews)
     {
-        const int id = 19, state = 8, until = 14, gaps = 14;
+        const int id = 19, state = 8, until = 9, gaps = 14;
         var others = id + state + until + gaps + reviews.Max(static r => Short(r.Agent).Length) + Math.Max(6, reviews.Max(static r => Short(r.Target).Length)) + reviews.Max(static r => string.Join(' ', r.DataClasses).Length);
         return Math.Clamp(width - others, LeastStatement, MostStatement);
     }
