@@ -102,6 +102,7 @@ internal sealed partial class Session
             var shown = batchOpen;
             Owed[] answers =
             [
+                new(OwedKind.Close) { Swallow = true, ShowError = shown },
                 new(OwedKind.Parse) { Swallow = true, ShowError = shown }, new(OwedKind.Bind) { Swallow = true, ShowError = shown },
                 new(OwedKind.Execute) { Swallow = true, ShowError = shown, OnRow = r => row = r },
                 new(OwedKind.Close) { Swallow = true, ShowError = shown }, new(OwedKind.Close) { Swallow = true, ShowError = shown },

@@ -87,6 +87,8 @@ internal sealed record SessionState(IReadOnlyList<string> SearchPath, string Rol
     public static void WriteProbe(System.Buffers.IBufferWriter<byte> output, string question, bool sync)
     {
         const string name = ReservedPrefix + "state";
+        // One that a cancel hit has left its statement behind; closing what is not there is no error.
+        FrontendWriter.WriteClose(output, NamedKind.Statement, name);
         FrontendWriter.WriteParse(output, name, question);
         FrontendWriter.WriteBind(output, name, name);
         FrontendWriter.WriteExecute(output, name);

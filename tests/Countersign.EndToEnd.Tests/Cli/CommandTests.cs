@@ -275,9 +275,9 @@ public sealed class CommandTests
         {
             ApiHost.WriteShop(folder);
             Directory.CreateDirectory(Path.Combine(folder, "data"));
-            if (Directory.Exists(ApiHost.SharedCache))
+            if (Directory.Exists(Fixtures.GatewayProcess.SharedCache))
             {
-                using var copy = Process.Start("cp", ["-a", ApiHost.SharedCache, Path.Combine(folder, "data", "cache")]);
+                using var copy = Process.Start("cp", ["-a", Fixtures.GatewayProcess.SharedCache, Path.Combine(folder, "data", "cache")]);
                 await copy.WaitForExitAsync(TestContext.Current.CancellationToken);
             }
 

@@ -17,10 +17,10 @@ public sealed class TargetTests(PostgresServer server)
         {
             ApiHost.WriteShop(folder, yaml => yaml.Replace("port: 5432", FormattableString.Invariant($"port: {server.Port}"), StringComparison.Ordinal)
                 .Replace("user: countersign ", "user: gateway ", StringComparison.Ordinal).Replace("database: shop", $"database: {database}", StringComparison.Ordinal));
-            if (Directory.Exists(ApiHost.SharedCache))
+            if (Directory.Exists(Fixtures.GatewayProcess.SharedCache))
             {
                 Directory.CreateDirectory(Path.Combine(folder, "data"));
-                await Child.RunAsync("cp", "-a", ApiHost.SharedCache, Path.Combine(folder, "data", "cache"));
+                await Child.RunAsync("cp", "-a", Fixtures.GatewayProcess.SharedCache, Path.Combine(folder, "data", "cache"));
             }
 
             await using var serve = Child.Start("dotnet", [Path.Combine(AppContext.BaseDirectory, "countersign.dll"), "serve", "--config", Path.Combine(folder, "countersign.yaml")], [("SHOP_PASSWORD", password)], folder);

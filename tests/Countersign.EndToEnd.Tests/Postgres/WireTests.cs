@@ -215,7 +215,9 @@ public sealed class WireTests(WireFixture fixture) : IClassFixture<WireFixture>,
                 }
             }
 
-            Assert.StartsWith("57014", Assert.Single((await client.UntilAsync('Z')).Errors), StringComparison.Ordinal);
+            var given = await client.UntilAsync('Z');
+            Assert.False(given.Closed, fixture.Gateway.Said);
+            Assert.StartsWith("57014", Assert.Single(given.Errors), StringComparison.Ordinal);
         }
 
         var lost = await fixture.ConnectAsync();
