@@ -17,7 +17,7 @@ public sealed class HiddenCallTests(WireFixture fixture) : IClassFixture<WireFix
 
     private static bool IsHeld((char Tag, byte[] Body) m) => m.Tag == 'N' && WireClient.ErrorOf(m.Body).Contains("held for review", StringComparison.Ordinal);
 
-    private static string Update(int id) => $"UPDATE customers SET credit = {id} WHERE id = {id}";
+    private static string Update(int id) => $"UPDATE customers SET credit = 40{id} WHERE id = {id}";
 
     /// <summary>Runs what is permitted, and fails where it is not.</summary>
     private static async Task<Answer> DoAsync(WireClient client, string sql)
