@@ -28,7 +28,7 @@ public sealed class SoakTests
         await using var server = new PostgresServer();
         await server.InitializeAsync();
         await server.ExecuteAsync("ALTER DATABASE shop SET log_statement = 'none'");
-        await using var gateway = await GatewayProcess.StartAsync(server, hold: "hold: { notice: 1s, detached: 2s }\nlimits: { pending-per-agent: 1000 }");
+        await using var gateway = await GatewayProcess.StartAsync(server, hold: "hold: { notice: 1s, detached: 2s }\nlimits: { pending-per-agent: 1000, denials: 100000, requests-per-minute: 10000000 }");
         using var alice = await gateway.SignInAsync("alice");
         using var root = await gateway.SignInAsync("root");
         var tally = new Tally();
@@ -36,7 +36,7 @@ public sealed class SoakTests
         // Once through everything, so that what is loaded late counts as the start.
         await RunAsync(gateway, alice, tally, seconds: 2);
         var before = Resources(gateway.Process.Id);
-        var seconds = Campaign.Of(5, 600);
+        var seconds = Campaign.Of(5, 240);
         await RunAsync(gateway, alice, tally, seconds);
 
         Assert.False(gateway.Process.HasEnded, gateway.Said);
