@@ -41,6 +41,8 @@ public static class ReasonCodes
     public const string JustificationRequired = "justification-required";
     public const string NotHuman = "not-human";
     public const string PresenceRequired = "presence-required";
+    public const string StepUpRequired = "step-up-required";
+    public const string StepUpFailed = "step-up-failed";
 
     public const string GlassBroken = "glass-broken";
 

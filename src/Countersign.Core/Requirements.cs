@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 
 namespace Countersign.Core;
@@ -18,6 +19,17 @@ public sealed record GrantTerms(TimeSpan For, int Uses)
     public static GrantTerms? Both(GrantTerms? one, GrantTerms? other) => one is null || other is null
         ? null
         : new GrantTerms(one.For < other.For ? one.For : other.For, Math.Min(one.Uses, other.Uses));
+}
+
+/// <summary>What an approval is proven with beside the session of who gives it. A greater one is stricter.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<StepUp>))]
+public enum StepUp
+{
+    /// <summary>Nothing.</summary>
+    None,
+
+    /// <summary>A passkey of the approver signs the approval statement itself.</summary>
+    Passkey,
 }
 
 /// <summary>
@@ -52,6 +64,9 @@ public sealed record Requirement
     /// </summary>
     public IReadOnlyList<string> TicketPatterns { get; init; } = [];
 
+    /// <summary>What each approval is proven with.</summary>
+    public StepUp StepUp { get; init; }
+
     /// <summary>What an approver may grant; null: this one action and nothing else.</summary>
     public GrantTerms? Grant { get; init; }
 
@@ -67,7 +82,7 @@ public sealed record Requirement
             .Concat(Groups).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
 
     public bool Equals(Requirement? other) =>
-        other is not null && Stage == other.Stage && Quorum == other.Quorum && Expires == other.Expires && Justify == other.Justify && Grant == other.Grant
+        other is not null && Stage == other.Stage && Quorum == other.Quorum && Expires == other.Expires && Justify == other.Justify && StepUp == other.StepUp && Grant == other.Grant
         && JustifyPatterns.SequenceEqual(other.JustifyPatterns, StringComparer.Ordinal)
         && TicketPatterns.SequenceEqual(other.TicketPatterns, StringComparer.Ordinal)
         && Groups.SequenceEqual(other.Groups, StringComparer.Ordinal)
@@ -92,6 +107,7 @@ public sealed record Requirement
         ("justify", Justify),
         ("justifyPatterns", JustifyPatterns.Count == 0 ? null : CanonicalJson.Strings(JustifyPatterns)),
         ("ticketPatterns", TicketPatterns.Count == 0 ? null : CanonicalJson.Strings(TicketPatterns)),
+        ("stepUp", StepUp == StepUp.None ? null : (CanonicalJson)"passkey"),
         ("grant", Grant is null ? null : CanonicalJson.Object(("forSeconds", (long)Grant.For.TotalSeconds), ("uses", Grant.Uses))),
         ("escalations", CanonicalJson.Array(Escalations.Select(static e => (CanonicalJson)CanonicalJson.Object(
             ("groups", CanonicalJson.Strings(e.Groups)), ("afterSeconds", (long)e.After.TotalSeconds))))),
@@ -140,9 +156,8 @@ public static class RequirementAlgebra
 {
     /// <summary>
     /// Equal group sets of one stage become one requirement: the larger quorum, the shortest expiry, a justification if any
-    /// asks, every pattern, the union of escalations, and a grant only where all allow one. All others stay apart: they are
-    /// ANDed. The result is in one order whatever
-    /// the order of the input, and merging twice changes nothing.
+    /// asks, every pattern, the strictest step-up, the union of escalations, and a grant only where all allow one. All others
+    /// stay apart: they are ANDed. The result is in one order whatever the order of the input, and merging twice changes nothing.
     /// </summary>
     public static IReadOnlyList<Requirement> Merge(IEnumerable<Requirement> requirements) =>
         requirements
@@ -157,6 +172,7 @@ public static class RequirementAlgebra
                 Justify = g.Any(static r => r.Justify),
                 JustifyPatterns = g.SelectMany(static r => r.JustifyPatterns).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
                 TicketPatterns = g.SelectMany(static r => r.TicketPatterns).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
+                StepUp = g.Max(static r => r.StepUp),
                 Grant = g.Select(static r => r.Grant).Aggregate(GrantTerms.Both),
                 Escalations = g.SelectMany(static r => r.Escalations)
                     .DistinctBy(static e => (e.After, string.Join('\0', e.Groups)))
@@ -165,6 +181,10 @@ public static class RequirementAlgebra
                 Policies = g.SelectMany(static r => r.Policies).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
             })
             .ToArray();
+
+    /// <summary>What each approval of a review with these requirements is proven with: the strictest that any of them asks for.</summary>
+    public static StepUp StepUpOf(IReadOnlyList<Requirement> requirements) =>
+        requirements.Count == 0 ? StepUp.None : requirements.Max(static r => r.StepUp);
 
     /// <summary>What may be granted of an action with these requirements: what every one of them allows.</summary>
     public static GrantTerms? GrantOf(IReadOnlyList<Requirement> requirements) =>

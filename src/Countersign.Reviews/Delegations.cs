@@ -26,6 +26,9 @@ public sealed class Delegations(IStateReader reader, JournalAppender journal, Us
 {
     private const string Collection = "delegations";
 
+    /// <summary>Whether a delegate is named in a browser's session only, as approvals are given then. Taken back it is from everywhere.</summary>
+    public bool NamedOnlyInBrowser { get; init; }
+
     /// <summary>Longest absence. 90 days: who is away for longer should not be in the group.</summary>
     public static readonly TimeSpan Longest = TimeSpan.FromDays(90);
 
@@ -33,9 +36,11 @@ public sealed class Delegations(IStateReader reader, JournalAppender journal, Us
 
     public Delegation? Find(OpaqueId away) => reader.Get(Collection, away.Value) is { } document ? Read(document) : null;
 
-    /// <summary>Names a delegate, in place of an earlier one.</summary>
-    public async Task<DelegationChange> SetAsync(UserEntry away, string to, DateTimeOffset from, DateTimeOffset until, PrincipalRef author)
+    /// <summary>Names a delegate, in place of an earlier one. <paramref name="channel"/> is that of the session in which the author says so.</summary>
+    public async Task<DelegationChange> SetAsync(UserEntry away, string to, DateTimeOffset from, DateTimeOffset until, PrincipalRef author, string channel)
     {
+        // It gives a voice away, which a command line that may not use that voice may not do either.
+        if (NamedOnlyInBrowser && channel != ReviewDesk.BrowserChannel) return new DelegationChange(ReasonCodes.PresenceRequired, "a delegate is named in the browser; sign in there", null);
         var now = time.GetUtcNow();
         if (users.Find(to) is not { } other) return Refused($"`{VisibleText.Of(to, multiline: false)}` is not a user");
         if (other.Ref.Id == away.Ref.Id) return Refused("nobody is his own delegate");

@@ -1,5 +1,6 @@
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Passkeys;
 using Countersign.Journal;
 
 namespace Countersign.Reviews;
@@ -21,15 +22,16 @@ public sealed partial class ReviewDesk
 
     /// <summary>
     /// Takes an answer over a statement. <paramref name="user"/> is a human whose session was just verified; nothing else
-    /// may call this. Refused answers are journalled too. Never throws: what can not be read or written does not count.
+    /// may call this. <paramref name="assertion"/> is his passkey's signature over the statement, where he gave one. Refused
+    /// answers are journalled too. Never throws: what can not be read or written does not count.
     /// </summary>
-    public async Task<AnswerResult> AnswerAsync(ReviewId id, UserEntry user, string channel, string statement)
+    public async Task<AnswerResult> AnswerAsync(ReviewId id, UserEntry user, string channel, string statement, PasskeyAssertion? assertion = null)
     {
         using var span = ReviewTelemetry.Source.StartActivity("answer");
         try
         {
             await voices.FreshenAsync([user.Ref.Id]).ConfigureAwait(false);
-            return await TakeAnswerAsync(id, user, channel, statement).ConfigureAwait(false);
+            return await TakeAnswerAsync(id, user, channel, statement, assertion).ConfigureAwait(false);
         }
         catch (JournalStoreException)
         {
@@ -37,7 +39,7 @@ public sealed partial class ReviewDesk
         }
     }
 
-    private async Task<AnswerResult> TakeAnswerAsync(ReviewId id, UserEntry user, string channel, string statement)
+    private async Task<AnswerResult> TakeAnswerAsync(ReviewId id, UserEntry user, string channel, string statement, PasskeyAssertion? assertion)
     {
         while (true)
         {
@@ -55,6 +57,7 @@ public sealed partial class ReviewDesk
                 && !review.SpentStatements.Contains(ApprovalStatement.Sha256(statement))
                 ? Refuse(review, user, kind, channel, comment, grant, now)
                 : ReasonCodes.StatementMismatch;
+            if (reason is null && kind != AnswerKind.Deny && RequirementAlgebra.StepUpOf(review.Requirements) == StepUp.Passkey) reason = assertion is null ? ReasonCodes.StepUpRequired : ReasonCodes.StepUpFailed;
             if (reason is not null)
             {
                 await journal.WriteAsync(new WriteSet([ReviewEntries.AnswerRefused(review, user.Ref.Id, channel, reason)], [])).ConfigureAwait(false);
@@ -129,6 +132,7 @@ public sealed partial class ReviewDesk
         {
             // In his own right: nobody lends somebody else the hammer.
             if (!policy.MayBreakGlass(Voices(review).Alone(known), review, channel)) return ReasonCodes.NotEligible;
+            if (NeedsBrowser(channel)) return ReasonCodes.PresenceRequired;
             return string.IsNullOrWhiteSpace(comment) ? ReasonCodes.JustificationRequired : null;
         }
 
@@ -136,12 +140,15 @@ public sealed partial class ReviewDesk
         var speaking = Voices(review).Of(known);
         if (!review.Requirements.Any(r => r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotEligible;
         if (!policy.MayApprove(speaking, review, channel)) return ReasonCodes.NotEligible;
-        if (kind == AnswerKind.Approve && limits.ApprovesOnlyInBrowser && channel != BrowserChannel) return ReasonCodes.PresenceRequired;
+        if (kind == AnswerKind.Approve && NeedsBrowser(channel)) return ReasonCodes.PresenceRequired;
         if (kind == AnswerKind.Deny) return null; // a no is heard in every stage
         if (Tally(review, review.Requirements, now).Progress.Stage is { } stage && !review.Requirements.Any(r => r.Stage == stage && r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotYetAsked;
         if (!review.Requirements.All(r => r.IsJustifiedBy(comment))) return ReasonCodes.JustificationRequired;
         return grant is null || (RequirementAlgebra.GrantOf(review.Requirements) is { } terms && grant.IsWithin(terms, review.Parameters)) ? null : ReasonCodes.GrantNotAllowed;
     }
+
+    /// <summary>Whether what gives power needs a browser's session, and this is none.</summary>
+    private bool NeedsBrowser(string channel) => limits.ApprovesOnlyInBrowser && channel != BrowserChannel;
 
     private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
     {
@@ -157,7 +164,9 @@ public sealed partial class ReviewDesk
             : "policy allows no grant here, only this once",
         ReasonCodes.TooLarge => "the comment is too long",
         ReasonCodes.NotHuman => "only humans decide",
-        ReasonCodes.PresenceRequired => "an approval is confirmed in the browser; open the review there",
+        ReasonCodes.PresenceRequired => "it is confirmed in the browser; open the review there",
+        ReasonCodes.StepUpRequired => "policy asks for a passkey: open the review in the browser and approve with yours; if you have none, register one there under your name (`/me`)",
+        ReasonCodes.StepUpFailed => "the signature is not one of your passkeys over this statement; open the review again and approve with your own",
         ReasonCodes.GroupsStale => "your groups could not be read again from the identity provider; sign in again",
         _ => "the answer was refused",
     }, review);

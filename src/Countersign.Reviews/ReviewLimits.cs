@@ -13,7 +13,7 @@ public sealed record ReviewLimits
     public int GrantsPerAgent { get; init; } = 50;
 
     /// <summary>
-    /// True where an approval needs a browser's session: a command line runs under the account of its human, and so does a
+    /// True where an approval, and breaking the glass, needs a browser's session: a command line runs under the account of its human, and so does a
     /// code assistant, which can read its session. A no is taken from everywhere.
     /// </summary>
     public bool ApprovesOnlyInBrowser { get; init; }

@@ -13,10 +13,11 @@ public sealed class RequirementTests
         Gen.Int[1, 7].Select(static mask => (IReadOnlyList<string>)AllGroups.Where((_, i) => (mask >> i & 1) == 1).ToArray());
 
     private static readonly Gen<Requirement> One =
-        Gen.Select(Groups, Gen.Int[1, 3], Gen.Int[1, 60], Gen.Bool, Gen.Select(Groups, Gen.Int[1, 30]).Array[0, 2], Gen.Select(Gen.OneOf("p1", "p2", "p3"), Gen.Int[0, 2], Gen.Bool))
+        Gen.Select(Groups, Gen.Int[1, 3], Gen.Int[1, 60], Gen.Bool, Gen.Select(Groups, Gen.Int[1, 30]).Array[0, 2], Gen.Select(Gen.OneOf("p1", "p2", "p3"), Gen.Int[0, 2], Gen.Bool, Gen.Bool))
             .Select(static (groups, quorum, minutes, justify, escalations, rest) => new Requirement
             {
                 Stage = rest.Item2,
+                StepUp = rest.Item4 ? StepUp.Passkey : StepUp.None,
                 Grant = rest.Item3 ? new GrantTerms(TimeSpan.FromMinutes(minutes), quorum) : null,
                 Groups = groups,
                 Quorum = quorum,
@@ -56,13 +57,18 @@ public sealed class RequirementTests
         Gen.Select(Many, Crowd).Sample(static (many, crowd) =>
         {
             var merged = RequirementAlgebra.Merge(many);
-            return many.All(r => merged.Any(m => m.Stage == r.Stage && m.Groups.SequenceEqual(r.Groups) && m.Quorum >= r.Quorum && m.Expires <= r.Expires && (m.Justify || !r.Justify)
+            return many.All(r => merged.Any(m => m.Stage == r.Stage && m.Groups.SequenceEqual(r.Groups) && m.Quorum >= r.Quorum && m.Expires <= r.Expires && (m.Justify || !r.Justify) && m.StepUp >= r.StepUp
                 && (m.Grant is null || (r.Grant is { } g && m.Grant.For <= g.For && m.Grant.Uses <= g.Uses))
                 && r.Escalations.All(m.Escalations.Contains) && r.Policies.All(m.Policies.Contains)))
 
                 // And who meets all together meets each alone.
                 && (!RequirementAlgebra.IsMet(merged, crowd, TimeSpan.Zero) || many.All(r => RequirementAlgebra.IsMet([r], crowd, TimeSpan.Zero)));
         });
+
+    [Fact]
+    public void Step_up_is_never_loosened_by_another_requirement() =>
+        Gen.Select(Many, Many).Sample(static (many, more) =>
+            RequirementAlgebra.StepUpOf(RequirementAlgebra.Merge(many.Concat(more))) == (StepUp)Math.Max((int)RequirementAlgebra.StepUpOf(many), (int)RequirementAlgebra.StepUpOf(more)));
 
     [Fact]
     public void P31_One_human_counts_once() =>

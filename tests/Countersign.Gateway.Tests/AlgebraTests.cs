@@ -12,7 +12,7 @@ public sealed class AlgebraTests
     private static Requirement Then(int stage, int quorum, params string[] groups) => Rules.Requirement(quorum, groups) with { Stage = stage };
 
     private static async Task AwayAsync(House house, string away, string to, TimeSpan? from = null, TimeSpan? until = null) =>
-        Assert.Null((await house.Delegations.SetAsync(house.User(away), to, house.Time.GetUtcNow() + (from ?? TimeSpan.Zero), house.Time.GetUtcNow() + (until ?? TimeSpan.FromHours(8)), house.User(away).Ref)).ReasonCode);
+        Assert.Null((await house.Delegations.SetAsync(house.User(away), to, house.Time.GetUtcNow() + (from ?? TimeSpan.Zero), house.Time.GetUtcNow() + (until ?? TimeSpan.FromHours(8)), house.User(away).Ref, "cli")).ReasonCode);
 
     [Fact]
     public async Task Second_stage_is_asked_when_the_first_is_met_and_not_before()
@@ -275,7 +275,7 @@ public sealed class AlgebraTests
     {
         await using var house = await House.OpenAsync();
         var now = house.Time.GetUtcNow();
-        Assert.Equal(ReasonCodes.NotSupported, (await house.Delegations.SetAsync(house.User(away), to, now.AddHours(from), now.AddHours(until), house.User(away).Ref)).ReasonCode);
+        Assert.Equal(ReasonCodes.NotSupported, (await house.Delegations.SetAsync(house.User(away), to, now.AddHours(from), now.AddHours(until), house.User(away).Ref, "cli")).ReasonCode);
         Assert.Empty(house.Delegations.List());
     }
 
@@ -319,7 +319,7 @@ public sealed class AlgebraTests
         var n = 0;
         await Gen.Select(Gen.Shuffle(names), Gen.Select(Gen.OneOf(names), Gen.OneOf(names)).Array[0, 3], Gen.Bool).SampleAsync(async (order, lent, late) =>
         {
-            foreach (var (away, to) in lent) await house.Delegations.SetAsync(house.User(away), to, house.Time.GetUtcNow(), house.Time.GetUtcNow().AddHours(1), house.User(away).Ref);
+            foreach (var (away, to) in lent) await house.Delegations.SetAsync(house.User(away), to, house.Time.GetUtcNow(), house.Time.GetUtcNow().AddHours(1), house.User(away).Ref, "cli");
             house.Rules.Ask(Then(0, 1, "dba"), Then(1, 1, "sre"));
             var action = house.Action($"statement {Interlocked.Increment(ref n)}");
             var held = await house.HoldOpenAsync(action);
@@ -329,6 +329,9 @@ public sealed class AlgebraTests
             {
                 var result = await house.AnswerAsync(id, name);
                 Assert.True(!result.Accepted || name is not ("olga" or "uwe"));
+
+                // Enough: who is away and speaks himself after that takes back what was said for him.
+                if (house.Desk.Find(id)!.State == ReviewState.Approved) break;
             }
 
             var approved = house.Desk.Find(id)!.State == ReviewState.Approved;

@@ -17,6 +17,41 @@ public sealed class BreakGlassTests
         return house;
     }
 
+    [Fact]
+    public async Task P30_With_confirm_the_glass_is_broken_in_a_browser_only()
+    {
+        await using var house = await House.OpenAsync(limits: new ReviewLimits { ApprovesOnlyInBrowser = true });
+        house.Rules.MayBreakGlass = static (user, _, _) => user.Ref.Name == "sue";
+        var held = await house.HoldOpenAsync();
+        var id = (await held.Opened).Id;
+        foreach (var channel in new[] { "cli", "api" })
+        {
+            Assert.Equal(ReasonCodes.PresenceRequired, (await house.AnswerAsync(id, "sue", AnswerKind.BreakGlass, "the shop is down", channel)).ReasonCode);
+
+            // Nor with a statement that was drafted for the browser.
+            var (statement, _) = house.Desk.Draft(id, house.User("sue"), AnswerKind.BreakGlass, ReviewDesk.BrowserChannel, "the shop is down");
+            Assert.Equal(ReasonCodes.StatementMismatch, (await house.Desk.AnswerAsync(id, house.User("sue"), channel, statement!)).ReasonCode);
+        }
+
+        Assert.Equal(ReviewState.Pending, house.Desk.Find(id)!.State);
+        Assert.Equal(ReasonCodes.GlassBroken, (await house.AnswerAsync(id, "sue", AnswerKind.BreakGlass, "the shop is down", ReviewDesk.BrowserChannel)).ReasonCode);
+        await held.ReleasedAsync();
+    }
+
+    [Fact]
+    public async Task P30_With_confirm_a_delegate_is_named_in_a_browser_only_and_taken_back_from_everywhere()
+    {
+        await using var house = await House.OpenAsync(limits: new ReviewLimits { ApprovesOnlyInBrowser = true });
+        var (ada, now) = (house.User("ada"), house.Time.GetUtcNow());
+        foreach (var channel in new[] { "cli", "api" })
+            Assert.Equal(ReasonCodes.PresenceRequired, (await house.Delegations.SetAsync(ada, "sue", now, now.AddHours(1), ada.Ref, channel)).ReasonCode);
+        Assert.Empty(house.Delegations.List());
+        Assert.Null((await house.Delegations.SetAsync(ada, "sue", now, now.AddHours(1), ada.Ref, ReviewDesk.BrowserChannel)).ReasonCode);
+        Assert.Single(house.Delegations.List());
+        Assert.Null((await house.Delegations.EndAsync(ada, ada.Ref)).ReasonCode);
+        Assert.Empty(house.Delegations.List());
+    }
+
     private static Task<AnswerResult> BreakAsync(House house, ReviewId id, string user, string? comment = "the shop is down") =>
         house.AnswerAsync(id, user, AnswerKind.BreakGlass, comment);
 
@@ -58,7 +93,7 @@ public sealed class BreakGlassTests
 
         // Nor does somebody whom such a one has lent his voice.
         house.Rules.MayBreakGlass = static (user, _, _) => user.Groups.Contains("sre");
-        await house.Delegations.SetAsync(house.User("sue"), "nil", house.Time.GetUtcNow(), house.Time.GetUtcNow().AddHours(1), house.User("sue").Ref);
+        await house.Delegations.SetAsync(house.User("sue"), "nil", house.Time.GetUtcNow(), house.Time.GetUtcNow().AddHours(1), house.User("sue").Ref, "cli");
         Assert.Equal(ReasonCodes.NotEligible, (await BreakAsync(house, id, "nil")).ReasonCode);
         Assert.Empty(house.Desk.ListAftermaths());
         await held.LeaveAsync(LeaveReason.Cancelled);
@@ -126,7 +161,7 @@ public sealed class BreakGlassTests
         var id = (await held.Opened).Id;
         Assert.Equal(ReasonCodes.CoolingOff, (await house.AnswerAsync(id, "ada")).ReasonCode);
         Assert.Equal(ReasonCodes.CoolingOff, (await BreakAsync(house, id, "ada")).ReasonCode);
-        await house.Delegations.SetAsync(house.User("ada"), "nil", house.Time.GetUtcNow(), house.Time.GetUtcNow().AddHours(1), house.User("ada").Ref);
+        await house.Delegations.SetAsync(house.User("ada"), "nil", house.Time.GetUtcNow(), house.Time.GetUtcNow().AddHours(1), house.User("ada").Ref, "cli");
         Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "nil")).ReasonCode);
         Assert.DoesNotContain("ada", house.Desk.Eligible(house.Desk.Find(id)!).Select(static u => u.Ref.Name));
 

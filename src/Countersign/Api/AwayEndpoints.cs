@@ -26,7 +26,7 @@ internal static class AwayEndpoints
 
     private static async Task<IResult> SetAsync(HttpContext http, Delegations delegations, UserDirectory users, TimeProvider time, string user, AwaySet body) =>
         TryAllow(http, users, user, out var away, out var refused)
-            ? Result(await delegations.SetAsync(away, body.Delegate, body.From ?? time.GetUtcNow(), body.Until, SignedIn.Of(http).User.Ref).ConfigureAwait(false))
+            ? Result(await delegations.SetAsync(away, body.Delegate, body.From ?? time.GetUtcNow(), body.Until, SignedIn.Of(http).User.Ref, SignedIn.Of(http).Channel).ConfigureAwait(false))
             : refused;
 
     private static async Task<IResult> EndAsync(HttpContext http, Delegations delegations, UserDirectory users, string user) =>
@@ -51,6 +51,7 @@ internal static class AwayEndpoints
         { ReasonCode: null, Delegation: { } delegation } => Results.Json(AwayView.Of(delegation), ApiJson.Default.AwayView),
         { ReasonCode: null } => Problems.Result(HttpStatusCode.NotFound, ReasonCodes.UnknownTarget, change.Detail!),
         { ReasonCode: ReasonCodes.NotSupported } => Problems.Result(HttpStatusCode.UnprocessableContent, ReasonCodes.NotSupported, change.Detail!),
+        { ReasonCode: ReasonCodes.PresenceRequired } => Problems.Result(HttpStatusCode.Forbidden, ReasonCodes.PresenceRequired, change.Detail!),
         { ReasonCode: ReasonCodes.Overloaded } => Problems.Result(HttpStatusCode.Conflict, ReasonCodes.Overloaded, change.Detail!),
         _ => Problems.Result(HttpStatusCode.ServiceUnavailable, change.ReasonCode!, change.Detail!),
     };

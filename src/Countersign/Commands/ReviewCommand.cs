@@ -212,7 +212,7 @@ internal static class ReviewCommand
         var page = new Uri(client.Server, $"/reviews/{card.Id}");
         if (output.Json || answering.Yes || Console.IsInputRedirected)
         {
-            throw new CommandFailure(Exit.Denied, $"an approval is confirmed in the browser: open {page}", ReasonCodes.PresenceRequired, card.Id);
+            throw new CommandFailure(Exit.Denied, $"it is confirmed in the browser: open {page}", ReasonCodes.PresenceRequired, card.Id);
         }
 
         var me = await client.GetAsync("/api/v1/me", ApiJson.Default.Me, ct).ConfigureAwait(false);
@@ -225,7 +225,12 @@ internal static class ReviewCommand
             var now = await CardAsync(client, card.Id, ct).ConfigureAwait(false);
             if (now.Answers.FirstOrDefault(a => a.User == me.User) is { } mine)
             {
-                output.Console.MarkupLine(mine.Decision == "approve" ? "[green]✓[/] approved in the browser" : "[red]✗[/] denied in the browser");
+                output.Console.MarkupLine(mine.Decision switch
+                {
+                    "approve" => "[green]✓[/] approved in the browser",
+                    "deny" => "[red]✗[/] denied in the browser",
+                    _ => "[green]✓[/] the glass was broken in the browser",
+                });
                 return Exit.Done;
             }
 

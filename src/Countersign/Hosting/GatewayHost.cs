@@ -126,7 +126,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         await policies.RecordStartAsync(store).ConfigureAwait(false);
 
         var feed = new ReviewFeed();
-        var delegations = new Delegations(store, journal, users, time);
+        var delegations = new Delegations(store, journal, users, time) { NamedOnlyInBrowser = config.Review.ConfirmsCli };
         var voices = new Voices(users, delegations, config.OnCall, time);
         var brake = new AgentBrake(store, journal, time, new BrakeLimits { RequestsPerMinute = config.Limits.RequestsPerMinute, Denials = config.Limits.Denials, Window = config.Limits.DenialsWindow });
         var questions = policies.Questions with { StillActs = a => agents.StillActs(a) && brake.Find(a.Agent.Id) is null };

@@ -108,6 +108,9 @@ public sealed class CliLoginTests
             Assert.Equal((HttpStatusCode.Forbidden, ReasonCodes.PresenceRequired), (refused.StatusCode, await refused.ReasonAsync()));
         }
 
+        using (var away = await cli.PutAsJsonAsync("/api/v1/away/mira", new { @delegate = "dora", until = host.Get<TimeProvider>().GetUtcNow().AddHours(1) }))
+            Assert.Equal((HttpStatusCode.Forbidden, ReasonCodes.PresenceRequired), (away.StatusCode, await away.ReasonAsync()));
+
         // A statement that was drafted for the browser is not answered by a command line that has read it.
         using var browser = await Browser.SignInAsync(host, "mira");
         browser.Http.DefaultRequestHeaders.Add("Countersign-Csrf", browser.Csrf);

@@ -62,7 +62,7 @@ internal sealed class House : IAsyncDisposable
         Users = await UserDirectory.LoadAsync(people.ToDictionary(static p => p.Key, static p => (IReadOnlySet<string>)p.Value.ToHashSet(StringComparer.Ordinal)), Store, Journal, new DirectoryOptions { Time = Time });
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
-        Delegations = new Delegations(Store, Journal, Users, Time);
+        Delegations = new Delegations(Store, Journal, Users, Time) { NamedOnlyInBrowser = limits.ApprovesOnlyInBrowser };
         Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security" };
         await Desk.RecoverAsync();
         Brake = new AgentBrake(Store, Journal, Time, new BrakeLimits { Denials = 5, RequestsPerMinute = 600 });
