@@ -12,6 +12,7 @@ internal sealed class CatalogSource(TargetConfig target, PostgresLimits limits, 
 {
     private readonly SemaphoreSlim loading = new(1, 1);
     private readonly NpgsqlDataSource source = Connect(target);
+    private readonly SemaphoreSlim beside = new(limits.BesideConnections, limits.BesideConnections);
     private volatile Snapshot? current;
     private int epoch;
 
@@ -74,6 +75,18 @@ internal sealed class CatalogSource(TargetConfig target, PostgresLimits limits, 
 
     /// <summary>DDL went through: what was read before no longer serves.</summary>
     public void Invalidate() => Interlocked.Increment(ref epoch);
+
+    /// <summary>A place among the connections that ask beside the sessions; dispose to give it back.</summary>
+    public async ValueTask<IDisposable> BesideAsync(CancellationToken ct)
+    {
+        await beside.WaitAsync(ct).ConfigureAwait(false);
+        return new Place(beside);
+    }
+
+    private sealed class Place(SemaphoreSlim of) : IDisposable
+    {
+        public void Dispose() => of.Release();
+    }
 
     /// <summary>Locks that this backend holds on relations, for the card (P13). Empty when they can not be read.</summary>
     public async Task<IReadOnlyList<string>> LocksOfAsync(int processId)
@@ -145,5 +158,6 @@ internal sealed class CatalogSource(TargetConfig target, PostgresLimits limits, 
     {
         await source.DisposeAsync().ConfigureAwait(false);
         loading.Dispose();
+        beside.Dispose();
     }
 }

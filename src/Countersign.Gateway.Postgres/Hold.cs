@@ -19,13 +19,16 @@ internal sealed partial class Session
         private readonly ITimer limit;
         private readonly Task watching;
         private readonly Task telling;
+        private readonly Func<ReviewId, CancellationToken, Task> estimate;
+        private Task estimating = Task.CompletedTask;
         private readonly TaskCompletionSource<Review> opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly DateTimeOffset until;
         private volatile Review? latest;
 
-        public Hold(Session session, GatewayAction action, TimeSpan atMost, Func<ValueTask<Rederived>> rederive)
+        public Hold(Session session, GatewayAction action, TimeSpan atMost, Func<ValueTask<Rederived>> rederive, Func<ReviewId, CancellationToken, Task> estimate)
         {
             this.session = session;
+            this.estimate = estimate;
             Waiter = new Waiter(action, rederive, review =>
             {
                 latest = review;
@@ -48,6 +51,7 @@ internal sealed partial class Session
             session.client.Input.CancelPendingRead();
             await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await telling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await estimating.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             ended.Dispose();
         }
 
@@ -90,6 +94,9 @@ internal sealed partial class Session
             var start = time.GetTimestamp();
             await NoticeAsync(review, $"held for review {review.Id}: it needs {ReviewDesk.Describe(review.Requirements)}",
                 $"tell your human: countersign review approve {review.Id}; keep this connection open; a cancel withdraws the request.").ConfigureAwait(false);
+
+            // Only now: whoever waits and whoever decides know of it already, and nobody waits for this.
+            if (review.Estimate is null) estimating = estimate(review.Id, ended.Token);
             using var timer = new PeriodicTimer(session.services.Limits.Notice, time);
             while (await timer.WaitForNextTickAsync(ended.Token).ConfigureAwait(false))
             {

@@ -36,6 +36,21 @@ public sealed record PostgresLimits
     /// <summary>How long a catalogue snapshot serves without being read again. 30 s; DDL through the gateway reads it at once, and so does every release.</summary>
     public TimeSpan CatalogAge { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Time to ask what a held statement would touch, all in all: connecting, planning, reading. 3 s: a reviewer has not read the statement by then.</summary>
+    public TimeSpan Beside { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>Of that, for a lock. 250 ms: whoever queues behind us waits no longer than he would notice.</summary>
+    public TimeSpan BesideLock { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Connections to one target that ask beside the sessions at a time. 2: what they ask can wait, a target's connections are few.</summary>
+    public int BesideConnections { get; init; } = 2;
+
+    /// <summary>Steps of a plan that are kept. 60: a screen; a plan of hundreds says that it is large.</summary>
+    public int PlanSteps { get; init; } = 60;
+
+    /// <summary>Longest plan that is read, in bytes. 1 MiB: thousands of partitions.</summary>
+    public int PlanBytes { get; init; } = 1 << 20;
+
     /// <summary>Client connections in all. 1,000.</summary>
     public int Connections { get; init; } = 1000;
 

@@ -298,7 +298,7 @@ internal sealed partial class Session
     private IReadOnlyList<Effect> Effects(SqlUnderstanding understood)
     {
         var effects = understood.Effects.Count > 0 ? understood.Effects : [new Effect(Verb.Read, SqlActions.Select, DatabaseResource())];
-        var shadowed = uncommittedDdl || (understood.Statements.Count > 1 && understood.Consequences.Any(static c => c is SqlConsequence.ChangesCatalog));
+        var shadowed = uncommittedDdl || NamesMayMove(understood) || (understood.Statements.Count > 1 && understood.Consequences.Any(static c => c is SqlConsequence.ChangesCatalog));
         if (shadowed && !understood.Statements.All(static s => s.Kind == SqlStatementKind.Transaction))
         {
             effects = [.. effects, new Effect(Verb.Administer, SqlActions.Opaque, DatabaseResource())
@@ -311,6 +311,14 @@ internal sealed partial class Session
             ? effects.Select(static e => e with { Facts = new Dictionary<string, FactValue>(e.Facts) { ["in_transaction"] = true } }).ToArray()
             : effects;
     }
+
+    /// <summary>
+    /// Whether statements stand behind one that calls what is not known, in one text: it may change the path, or make what shadows a
+    /// name, and they were named as the session is before it (P5).
+    /// </summary>
+    private static bool NamesMayMove(SqlUnderstanding understood) =>
+        understood.Statements.Count > 1 && understood.Statements.SkipWhile(static s => !s.Effects.Any(static e => e.Action is SqlActions.Opaque or SqlActions.Call))
+            .Skip(1).Any(static s => s.Kind != SqlStatementKind.Transaction);
 
     private Effect SessionEffect() => new(Verb.Read, SqlActions.Session, DatabaseResource());
 
@@ -381,6 +389,7 @@ internal sealed partial class Session
         if (relay.BatchFailed) return null;
         // The name of a prepared statement says nothing to who reads the card: its text does (I10).
         List<string> notes = [.. presented.Understood.Consequences.OfType<SqlConsequence.ExecutesPrepared>().Select(e => $"`{e.Name}` is: {Prepared(e.Name)}")];
+        if (NamesMayMove(presented.Understood)) notes.Add("what is not known runs before other statements and may change what their names stand for: the tables named here are those of before");
         if (InTransaction)
         {
             var locks = await services.Catalog.LocksOfAsync(upstream.ProcessId).ConfigureAwait(false);
@@ -416,12 +425,13 @@ internal sealed partial class Session
     private async Task<Ruling> HoldAsync(GatewayAction action, Presented presented)
     {
         Hold? hold = null;
+        var question = Asked(presented);
         try
         {
             var ruling = await services.Spine.SubmitAsync(action, () =>
             {
                 hold = new Hold(this, action, InTransaction ? services.Limits.HoldTransaction : services.Limits.HoldConnection,
-                    () => RederiveAsync(action, presented));
+                    () => RederiveAsync(action, presented), (review, ended) => EstimateAsync(question, review, ended));
                 waiter = hold.Waiter;
                 Interlocked.MemoryBarrier(); // either the cancel sees this waiter, or we see the cancel
                 if (cancelled == work) hold.Waiter.Leave(LeaveReason.Cancelled);

@@ -58,6 +58,9 @@ public sealed class Spine(PolicyQuestions policy, ReviewDesk desk, AgentBrake br
     /// </summary>
     public Decision Preview(GatewayAction action) => policy.Decide(action);
 
+    /// <summary>What the target's planner expects of a held action, for its card; see <see cref="ReviewDesk.EstimatedAsync"/>.</summary>
+    public Task EstimatedAsync(ReviewId review, Estimate estimate) => desk.EstimatedAsync(review, estimate);
+
     /// <summary>
     /// Whether an exception says that the store can not be read now: for what a protocol asks of it by itself (who an agent is). Then
     /// nothing may run, and <see cref="Refusal.StoreUnreadable"/> says so.

@@ -155,6 +155,9 @@ public sealed record Review
     /// <summary>The grant that this is a use of; null where people were asked.</summary>
     public GrantId? Grant { get; init; }
 
+    /// <summary>What the target's planner expects; null until it has been asked, or where it is not.</summary>
+    public Estimate? Estimate { get; init; }
+
     /// <summary>How the released action ended; null until known.</summary>
     public Outcome? Outcome { get; init; }
 

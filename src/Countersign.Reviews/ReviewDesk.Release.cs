@@ -46,7 +46,7 @@ public sealed partial class ReviewDesk
         if (effects.Any(e => !shown.Contains(e.Canonical)))
         {
             // Something nobody has seen: what was said before was said about something else.
-            return Down(await ReopenAsync(review with { Effects = effects, Notes = fresh.Notes }, decision, [], version, "approvals-voided", ReasonCodes.TargetChanged, now).ConfigureAwait(false));
+            return Down(await ReopenAsync(review with { Effects = effects, Notes = fresh.Notes, Estimate = null }, decision, [], version, "approvals-voided", ReasonCodes.TargetChanged, now).ConfigureAwait(false));
         }
 
         var (counting, progress) = Tally(review, decision.Requirements, now);

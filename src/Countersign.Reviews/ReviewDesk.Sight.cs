@@ -1,5 +1,6 @@
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Journal;
 
 namespace Countersign.Reviews;
 
@@ -30,6 +31,26 @@ public sealed partial class ReviewDesk
         var approve = Refuse(review, user, AnswerKind.Approve, channel, null, null, now);
         var deny = Refuse(review, user, AnswerKind.Deny, channel, null, null, now);
         return new Voice(eligible, approve is null or ReasonCodes.JustificationRequired ? null : Refusal(approve, review, user), deny is null);
+    }
+
+    /// <summary>
+    /// What the target's planner expects of a review has come. The first counts; one that is over needs none. Never throws: without
+    /// an estimate a review is as good as before.
+    /// </summary>
+    public async Task EstimatedAsync(ReviewId id, Estimate estimate)
+    {
+        try
+        {
+            while (store.FindOpen(id) is { Review.Estimate: null } current)
+            {
+                var next = current.Review with { Estimate = estimate };
+                if ((await WriteAsync(next, ReviewStore.Open, current.Version, ReviewEntries.Estimated(next, estimate)).ConfigureAwait(false)).Status != WriteStatus.Conflict) return;
+            }
+        }
+        catch (JournalStoreException)
+        {
+            // The card says that there is no estimate.
+        }
     }
 
     /// <summary>Whether a yes of this human would be the last that is needed, as things stand now.</summary>

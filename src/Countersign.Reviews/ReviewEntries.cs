@@ -20,6 +20,10 @@ public static class ReviewEntries
     internal static EntryDraft Simple(string type, Review r, string? reason = null, OpaqueId? user = null, ActionId? action = null) => new(type,
         Fields(r, ("reason", reason is null ? null : (CanonicalJson)reason), ("user", user is { } u ? (CanonicalJson)u.Value : null), ("joined", action is { } a ? (CanonicalJson)a.Value : null)), null);
 
+    /// <summary>From here on the card says how much: who answers behind this entry could see it.</summary>
+    internal static EntryDraft Estimated(Review r, Estimate estimate) => new("review-estimated",
+        Fields(r, ("known", estimate.Why is null)), CanonicalJson.Object(("says", estimate.Says)));
+
     internal static EntryDraft StageOpened(Review r, int stage) => new("stage-opened", Fields(r, ("stage", stage)), null);
 
     internal static EntryDraft Answered(Review r, Answer answer, string statement) => new("answer",

@@ -49,6 +49,7 @@ public sealed class SqlAnalyzer(SqlParser parser)
                 Refusal = walk.Refusal,
                 EffectsAreDeferred = walk.EffectsAreDeferred,
                 IsPlainReset = IsPlainReset(node, catalog),
+                PlanRisk = walk.PlanRisk,
             };
         }
 

@@ -58,11 +58,41 @@ public sealed record SqlRelation(SqlName Name, SqlRelationKind Kind)
     /// <summary>For views and materialized views: functions that its query calls, operators' included. Harmless ones may be among them.</summary>
     public IReadOnlyList<SqlName> Calls { get; init; } = [];
 
+    /// <summary>For tables: functions that nobody writes and that run all the same, but for immutable ones of pg_catalog. Harmless ones may be among them.</summary>
+    public IReadOnlyList<SqlHiddenCall> Hidden { get; init; } = [];
+
     /// <summary>Whether it has triggers that are not internal (those of foreign keys are).</summary>
     public bool HasTriggers { get; init; }
 
     /// <summary>Whether it has rules besides a view's own SELECT rule.</summary>
     public bool HasRules { get; init; }
+}
+
+/// <summary>Where a table calls a function that the statement does not name.</summary>
+public enum SqlHiddenPlace
+{
+    /// <summary>A default, of the column or of its type: at INSERT, or where UPDATE asks for it.</summary>
+    Default,
+
+    /// <summary>A check, a generated column, an index, a partition key: whenever a row is written.</summary>
+    Write,
+
+    /// <summary>A row-security policy about writing.</summary>
+    WritePolicy,
+
+    /// <summary>A row-security policy about reading, or a column that is generated when it is read.</summary>
+    Read,
+}
+
+/// <summary>A function that a table calls.</summary>
+public sealed record SqlHiddenCall(SqlName Function, SqlHiddenPlace Place)
+{
+    internal bool RunsAt(string action) => Place switch
+    {
+        SqlHiddenPlace.Default or SqlHiddenPlace.Write => action is SqlActions.Insert or SqlActions.Update or SqlActions.CopyIn,
+        SqlHiddenPlace.WritePolicy => action is SqlActions.Insert or SqlActions.Update or SqlActions.Delete or SqlActions.CopyIn,
+        _ => action is not SqlActions.Truncate,
+    };
 }
 
 /// <summary>Volatility, by <c>pg_proc.provolatile</c>.</summary>
@@ -93,9 +123,9 @@ public sealed record SqlFunction(SqlName Name)
     public bool IsAggregate { get; init; }
 
     /// <summary>
-    /// Immutable and in C: only a superuser can have made it, and has said that it has no effects. SQL and PL/pgSQL bodies are not looked at in this build.
+    /// In C, so that only a superuser can have made it, and immutable or reviewed by name. SQL and PL/pgSQL bodies are not looked at in this build.
     /// </summary>
-    internal bool IsHarmless => Volatility == SqlVolatility.Immutable && Language is "c" or "internal" && !IsAggregate;
+    internal bool IsHarmless => Language is "c" or "internal" && !IsAggregate && (Volatility == SqlVolatility.Immutable || Analysis.Builtins.IsReviewedExtension(Name.Name));
 }
 
 /// <summary>An operator outside pg_catalog, with what is known of its function.</summary>

@@ -63,6 +63,40 @@ public static class SqlCatalogQueries
         """;
 
     /// <summary>
+    /// What tables call that no statement names: schema, table, function_schema, function, place (d default, w write, p policy about writing,
+    /// r reading). From the trees, as <see cref="ViewReads"/>; what is immutable in pg_catalog is left out.
+    /// </summary>
+    public const string HiddenCalls = """
+        with recursive reach (rel, typ) as (
+          select a.attrelid, a.atttypid from pg_attribute a join pg_class c on c.oid = a.attrelid
+          where c.relkind in ('r', 'p', 'f') and a.attnum > 0 and not a.attisdropped and a.atttypid >= 16384
+          union
+          select r.rel, x.typ from reach r cross join lateral (
+            select t.typelem from pg_type t where t.oid = r.typ
+            union all select t.typbasetype from pg_type t where t.oid = r.typ
+            union all select g.rngsubtype from pg_range g where g.rngtypid = r.typ
+            union all select a.atttypid from pg_type t join pg_attribute a on a.attrelid = t.typrelid where t.oid = r.typ and a.attnum > 0 and not a.attisdropped) x (typ)
+          where x.typ >= 16384
+        ), tree (rel, place, body) as (
+          select d.adrelid, case a.attgenerated when '' then 'd' when 'v' then 'r' else 'w' end, d.adbin::text
+          from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+          union all select k.conrelid, 'w', k.conbin::text from pg_constraint k where k.conrelid <> 0
+          union all select i.indrelid, 'w', concat(i.indexprs::text, ' ', i.indpred::text) from pg_index i
+          union all select p.partrelid, 'w', p.partexprs::text from pg_partitioned_table p
+          union all select r.rel, 'd', t.typdefaultbin::text from reach r join pg_type t on t.oid = r.typ
+          union all select r.rel, 'w', k.conbin::text from reach r join pg_constraint k on k.contypid = r.typ
+          union all select p.polrelid, case when p.polcmd in ('r', '*') then 'r' else 'p' end, p.polqual::text from pg_policy p join pg_class c on c.oid = p.polrelid where c.relrowsecurity
+          union all select p.polrelid, 'p', p.polwithcheck::text from pg_policy p join pg_class c on c.oid = p.polrelid where c.relrowsecurity
+        )
+        select distinct n.nspname::text, c.relname::text, pn.nspname::text, f.proname::text, tree.place
+        from tree cross join lateral regexp_matches(tree.body, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') m (found)
+          join pg_proc f on f.oid = m.found[1]::oid join pg_namespace pn on pn.oid = f.pronamespace
+          join pg_class c on c.oid = tree.rel join pg_namespace n on n.oid = c.relnamespace
+        where c.relpersistence <> 't' and c.relkind in ('r', 'p', 'f') and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_toast'
+          and not (pn.nspname = 'pg_catalog' and f.provolatile = 'i')
+        """;
+
+    /// <summary>
     /// Functions outside the system schemas: schema, name, provolatile, language, security_definer, is_aggregate, takes_row (callable with
     /// one argument, of a row or polymorphic type), takes_one (callable with one argument).
     /// </summary>
@@ -126,6 +160,8 @@ public static class SqlCatalogQueries
           union all select 'o', oid, xmin from pg_operator where oid >= 16384
           union all select 'y', oid, xmin from pg_type where oid >= 16384
           union all select 'k', oid, xmin from pg_constraint where oid >= 16384
+          union all select 'd', oid, xmin from pg_attrdef where oid >= 16384
+          union all select 'l', oid, xmin from pg_policy
           union all select 'a', oid, xmin from pg_cast where oid >= 16384
           union all select 'n', oid, xmin from pg_namespace) x
         """;

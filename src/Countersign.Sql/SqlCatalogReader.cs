@@ -54,6 +54,12 @@ public static class SqlCatalogReader
             builder.Update(Name(row, 0), r => r with { Calls = [.. r.Calls, called] });
         }
 
+        await foreach (var row in RowsAsync(connection, transaction, SqlCatalogQueries.HiddenCalls, cancellation))
+        {
+            var hidden = new SqlHiddenCall(Name(row, 2), row.GetString(4) switch { "d" => SqlHiddenPlace.Default, "r" => SqlHiddenPlace.Read, "p" => SqlHiddenPlace.WritePolicy, _ => SqlHiddenPlace.Write });
+            builder.Update(Name(row, 0), r => r with { Hidden = [.. r.Hidden, hidden] });
+        }
+
         await foreach (var row in RowsAsync(connection, transaction, SqlCatalogQueries.Functions, cancellation))
         {
             builder.Add(new SqlFunction(Name(row, 0))

@@ -80,6 +80,12 @@ public sealed record SqlStatement
     /// </summary>
     public bool IsPlainReset { get; init; }
 
+    /// <summary>
+    /// What planning it may run, or ask of another server, in words; null when nothing but what is known to be harmless, so that it may be
+    /// explained on another connection. Only of SELECT, INSERT, UPDATE, DELETE and MERGE does that mean anything.
+    /// </summary>
+    public string? PlanRisk { get; init; }
+
     /// <summary>For PREPARE: what the prepared statement does to the session when it is executed.</summary>
     public IReadOnlyList<SqlConsequence> DeferredConsequences { get; init; } = [];
 }

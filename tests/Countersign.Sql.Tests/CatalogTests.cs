@@ -99,6 +99,56 @@ public sealed class CatalogTests(PostgresFixture postgres) : IClassFixture<Postg
     }
 
     [Fact]
+    public async Task P4_what_a_table_calls_is_called_by_whoever_writes_it()
+    {
+        var catalog = await ReadAsync("hidden", """
+            create function deed() returns int language plpgsql as 'begin return 1; end';
+            create function folded(int) returns int language plpgsql immutable as 'begin return 1; end';
+            create domain vetted as int check (hidden.folded(value) > 0); create domain dated as int default hidden.deed();
+            create table plain (id bigserial primary key, n int generated always as identity, at timestamptz default now(), u uuid default gen_random_uuid(), r float default random(), body text check (length(body) > 0), up text generated always as (upper(body)) stored);
+            create table by_default (id int, x int default deed()); create table by_check (id int check (folded(id) > 0));
+            create table by_generation (id int, g int generated always as (folded(id)) stored); create table by_index (id int); create index on by_index (folded(id));
+            create table by_domain (id int, d dated); create table by_array (id int, d vetted[]);
+            create table parts (id int) partition by range (folded(id)); create table part partition of parts default;
+            create table by_setting (id int, path text default set_config('search_path', 'x', false));
+            create table guarded (id int); alter table guarded enable row level security; create policy p on guarded using (deed() > 0);
+            create table asleep (id int); create policy p on asleep using (deed() > 0);
+            create table added (id int); alter table added enable row level security; create policy p on added for insert with check (deed() > 0); create policy r on added for select using (true);
+            """);
+        var session = Shop.Session with { SearchPath = ["pg_catalog", "hidden"] };
+        string? Opaque(string sql)
+        {
+            var understood = Shop.Understand(sql, session, catalog);
+            Assert.Null(understood.Refusal);
+            var called = understood.Effects.Where(static e => e.Action == SqlActions.Opaque).Select(static e => e.Resource.Id).ToArray();
+            Assert.All(understood.Effects, e => Assert.Equal(called.Length > 0, e.Facts[SqlFacts.Opaque] == true));
+            return called.Length == 0 ? null : string.Join(' ', called);
+        }
+
+        Assert.Null(Opaque("insert into plain (body) values ('x')"));
+        Assert.Null(Opaque("update plain set body = 'y' where id = 1"));
+        Assert.Equal("shop.hidden.deed", Opaque("insert into by_default (id) values (1)"));
+        Assert.Null(Opaque("delete from by_default where id = 1"));
+        Assert.Null(Opaque("select * from by_default limit 1"));
+        foreach (var table in (string[])["by_check", "by_generation", "by_index", "parts", "by_array"]) Assert.Equal("shop.hidden.folded", Opaque($"insert into {table} (id) values (1)"));
+        Assert.Equal("shop.hidden.folded", Opaque("update by_check set id = 2 where id = 1"));
+        Assert.Equal("shop.hidden.deed", Opaque("insert into by_domain (id) values (1)"));
+        Assert.Equal("shop.pg_catalog.set_config", Opaque("insert into by_setting (id) values (1)"));
+        Assert.Equal("shop.hidden.deed", Opaque("select * from guarded limit 1"));
+        Assert.Equal("shop.hidden.deed", Opaque("delete from guarded where id = 1"));
+        Assert.Null(Opaque("truncate guarded"));
+        Assert.Null(Opaque("select * from asleep limit 1"));
+        Assert.Equal("shop.hidden.deed", Opaque("insert into added values (1)"));
+        Assert.Null(Opaque("select * from added limit 1"));
+
+        string? Risk(string sql) => Assert.Single(Shop.Understand(sql, session, catalog).Statements).PlanRisk;
+        Assert.Null(Risk("select * from plain where id = 1"));
+        Assert.Null(Risk("insert into plain (body) values ('x')"));
+        foreach (var sql in (string[])["select * from by_index limit 1", "select * from by_check limit 1", "delete from by_check where id = 1", "select * from guarded limit 1", "select deed()", "select folded(1)", "select nextval('plain_id_seq')", "select * from nowhere"])
+            Assert.NotNull(Risk(sql));
+    }
+
+    [Fact]
     public async Task Functions_operators_and_types_tell_what_they_may_run()
     {
         var catalog = await ReadAsync("code", """

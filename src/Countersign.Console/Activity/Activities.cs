@@ -257,6 +257,7 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
             "review-joined" => ("The agent came back and waits again", ""),
             "review-detached" => ("The agent left; the review stays open", "warn"),
             "review-escalated" => ("More people may answer now", "warn"),
+            "review-estimated" => (entry["known"] == "true" ? "The target's planner said how many rows it expects" : "There is no estimate of the rows", ""),
             "review-reopened" => ("Decided afresh: more is needed", "warn"),
             "approvals-voided" => ("The target changed: approvals no longer count", "bad"),
             "answer" => ($"{who} {(entry["decision"] == "deny" ? "said no" : "approved")} {Where(entry["channel"])}", entry["decision"] == "deny" ? "bad" : "good"),

@@ -86,6 +86,12 @@ static class Builtins
         (IsSystemSchema(schema) && secretRelations.Contains(name)) || secretExtensionRelations.Contains(name)
         || schema == "pg_toast"; // the long values of other tables
 
+    /// <summary>Volatile functions in C of contributed extensions (uuid-ossp, pgcrypto) that answer something new each time and do nothing else; defaults call them.</summary>
+    static readonly FrozenSet<string> reviewedExtension = FrozenSet.ToFrozenSet(
+        ["uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "gen_random_uuid", "gen_random_bytes", "gen_salt"], StringComparer.Ordinal);
+
+    public static bool IsReviewedExtension(string name) => reviewedExtension.Contains(name);
+
     /// <summary>Functions of extensions that run SQL that they are given, here or on another server (dblink, tablefunc, xml2, pg_cron, …), in whatever schema.</summary>
     public static bool RunsSqlByName(string name) =>
         name.StartsWith("dblink", StringComparison.Ordinal) || name.StartsWith("crosstab", StringComparison.Ordinal)

@@ -70,6 +70,7 @@ sealed partial class StatementWalk
     void AddCall(SqlName name, bool known, string kind = "function")
     {
         opaque = true;
+        planRisk ??= $"`{name}`";
         functions.Add(name.ToString());
         var draft = Add(SqlActions.Opaque, names.InSchema(SqlResources.Function, name), kind);
         draft.Unresolved |= !known;
@@ -88,6 +89,7 @@ sealed partial class StatementWalk
         var name = new SqlName("pg_catalog", function);
         var resource = names.InSchema(SqlResources.Function, name);
         functions.Add(name.ToString());
+        planRisk ??= $"`{name}`";
         switch (kind)
         {
             case BuiltinClass.SetConfig: SetConfig(call); break; // without a call (in a view) it is refused

@@ -13,7 +13,10 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
     readonly Names names = new(session, catalog, classify);
     readonly EffectSet effects = new(limits.Effects);
     readonly SortedSet<string> functions = new(StringComparer.Ordinal);
-    bool opaque, modifyingCte, explain;
+    bool opaque, fires, modifyingCte, explain;
+
+    /// <summary>What planning the statement may run, or ask of another server; the first of them. What triggers do is not among it.</summary>
+    string? planRisk;
 
     /// <summary>Set under an EXPLAIN that does not run its statement: everything is only looked at.</summary>
     bool planOnly;
@@ -42,6 +45,9 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
         }
     }
 
+    /// <summary>Why the statement can not be planned for nothing but a look at its plan; null when planning runs nothing but what is known to be harmless.</summary>
+    public string? PlanRisk => planRisk ?? (opaque ? "what it does is not fully known" : null);
+
     /// <summary>The effects, with the facts that hold for the whole statement.</summary>
     public IReadOnlyList<Effect> Effects(string statement, int statements)
     {
@@ -56,7 +62,7 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
                 [SqlFacts.Unbounded] = draft.Unbounded,
                 [SqlFacts.Columns] = FactValue.Of(draft.Columns ?? []),
                 [SqlFacts.Functions] = calls,
-                [SqlFacts.Opaque] = opaque || draft.Opaque,
+                [SqlFacts.Opaque] = opaque || fires || draft.Opaque,
                 [SqlFacts.Explain] = explain,
                 [SqlFacts.Cte] = modifyingCte,
                 [SqlFacts.Triggers] = draft.Triggers,
@@ -155,7 +161,9 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
 
         if (names.IsForeignTemporary(candidate.Name.Schema)) AddOpaque(resource, "temporary");
         if (isWrite) AddWriteRisks(action, candidate, draft);
+        if (candidate.IsTemporary || candidate.IsUnresolved) planRisk ??= $"`{candidate.Name.Name}`, which only the session itself sees";
         if (candidate.Relation is not { } relation) return;
+        if (isData) AddHidden(action, relation);
 
         // What is done to a view's rows is done to its tables'; what is done to its definition is not.
         if (isData && relation.Kind == SqlRelationKind.View)
@@ -169,10 +177,45 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
         if (children.Length + seen.Count > limits.ListedDescendants)
         {
             draft.Opaque = true;
+            planRisk ??= "too many children to look at";
             return;
         }
 
         foreach (var child in children) Touch(action, new Names.Candidate(child, catalog.Relation(child), false), true, fill, own, seen, depth + 1, part);
+    }
+
+    /// <summary>What the table itself calls: each function that is not known to be harmless makes the statement opaque, by name.</summary>
+    void AddHidden(string action, SqlRelation relation)
+    {
+        if (relation.Kind == SqlRelationKind.ForeignTable) planRisk ??= $"the server behind `{relation.Name}`";
+        foreach (var hidden in relation.Hidden)
+        {
+            var name = hidden.Function;
+            if (name.Schema == "pg_catalog")
+            {
+                // nextval: what every serial column calls, and no more than what the INSERT says.
+                if (name.Name == "nextval" || Builtins.Function(name.Name) is BuiltinClass.Harmless or BuiltinClass.ScalarAggregate or BuiltinClass.CollectingAggregate) continue;
+                if (hidden.RunsAt(action)) AddCall(name, known: true);
+            }
+            else if (hidden.RunsAt(action))
+            {
+                FunctionName([name.Schema, name.Name], null, default);
+                continue;
+            }
+
+            // Planning looks at checks, indexes and policies whatever the statement is, and folds what they call.
+            if (name.Schema == "pg_catalog" || HasUnknown(name)) planRisk ??= $"`{name}`, which `{relation.Name}` calls";
+        }
+
+        bool HasUnknown(SqlName name)
+        {
+            foreach (var function in catalog.Functions(name.Name))
+            {
+                if (function.Name.Schema == name.Schema && !function.IsHarmless) return true;
+            }
+
+            return false;
+        }
     }
 
     void AddWriteRisks(string action, in Names.Candidate candidate, EffectDraft draft)
@@ -188,7 +231,8 @@ sealed partial class StatementWalk(SqlSession session, SqlCatalog catalog, SqlCl
             var risk = effects.Add(SqlActions.Opaque, draft.Resource, Names.KindOf(relation));
             risk.Triggers = true;
             risk.Where = false;
-            opaque = true;
+            fires = true;
+            if (relation.HasRules) planRisk ??= $"rules of `{relation.Name}`";
         }
 
         if (action is not (SqlActions.Delete or SqlActions.Update)) return;

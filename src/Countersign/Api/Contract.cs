@@ -84,6 +84,21 @@ internal sealed record CardAnswer(string User, string Decision, string Channel, 
 /// <summary>What policy lets an approver grant at most.</summary>
 internal sealed record CardGrantTerms(int ForSeconds, int Uses);
 
+/// <summary>What the target's planner expects; an estimate from its statistics. Null on a card that has none yet. `says` is it in words, or why there is none.</summary>
+internal sealed record CardEstimate(string Says, IReadOnlyList<CardRows> Rows, IReadOnlyList<CardStep> Plan, bool Known, DateTimeOffset At)
+{
+    public static CardEstimate? Of(Estimate? estimate) => estimate is null ? null : new(
+        VisibleText.Of(estimate.Says, multiline: false),
+        estimate.Rows.Select(static r => new CardRows(r.Does, r.Relation is null ? null : VisibleText.Of(r.Relation, multiline: false), r.Rows)).ToArray(),
+        estimate.Plan.Select(static s => new CardStep(s.Depth, VisibleText.Of(s.Does, multiline: false), s.Rows, s.Cost)).ToArray(),
+        estimate.Why is null, estimate.At);
+}
+
+internal sealed record CardRows(string Does, string? Relation, long Rows);
+
+/// <summary>A step of the plan, `depth` from 0; without conditions, which hold values.</summary>
+internal sealed record CardStep(int Depth, string Does, long Rows, double Cost);
+
 internal sealed record CardOutcome(string Status, long? Rows, string? Error, double DurationMilliseconds);
 
 /// <summary>The agent's own words. Claims, never facts.</summary>
@@ -109,7 +124,7 @@ internal sealed record ReviewCard(
     IReadOnlyList<CardAnswer> Answers,
     DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, DateTimeOffset? DetachedAt,
     DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy, CardOutcome? Outcome,
-    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant, bool GlassBroken = false)
+    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant, bool GlassBroken = false, CardEstimate? Estimate = null)
 {
     /// <summary>The card of a review, with who may approve it and, where it is known already, why this reader may not.</summary>
     public static ReviewCard Of(Review r, int waiters, IReadOnlyList<Asked> asked, IEnumerable<string> approvers, string? cannotApprove) => new(
@@ -132,7 +147,7 @@ internal sealed record ReviewCard(
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
         cannotApprove,
         r.IsOpen && RequirementAlgebra.GrantOf(r.Requirements) is { } terms ? new CardGrantTerms((int)terms.For.TotalSeconds, terms.Uses) : null,
-        r.Grant?.Value, r.GlassBrokenBy is not null);
+        r.Grant?.Value, r.GlassBrokenBy is not null, CardEstimate.Of(r.Estimate));
 
     private static CardRequirement Requirement(Review r, Asked asked)
     {

@@ -237,8 +237,8 @@ public sealed partial class GatewayProcess : IAsyncDisposable
 
     public static string TypeOf(JsonElement line) => line.GetProperty("entry").GetProperty("type").GetString()!;
 
-    /// <summary>How often the target was sent a text that holds this, by its own log.</summary>
-    public int Arrived(string text) => server.Log.Split('\n').Count(l => (l.Contains("statement:", StringComparison.Ordinal) || l.Contains("execute ", StringComparison.Ordinal)) && l.Contains(text, StringComparison.Ordinal));
+    /// <summary>How often the target was sent a text that holds this, by its own log; not counting that the gateway asked for its plan.</summary>
+    public int Arrived(string text) => server.Log.Split('\n').Count(l => (l.Contains("statement:", StringComparison.Ordinal) || l.Contains("execute ", StringComparison.Ordinal)) && l.Contains(text, StringComparison.Ordinal) && !l.Contains("EXPLAIN (FORMAT JSON, VERBOSE)", StringComparison.Ordinal));
 
     public async ValueTask DisposeAsync()
     {
