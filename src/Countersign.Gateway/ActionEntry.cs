@@ -32,7 +32,7 @@ internal static class ActionEntry
             ("settings", CanonicalJson.Map(action.Settings)),
             ("errors", decision.Effects.Any(static e => e.Errors.Count > 0) ? CanonicalJson.Strings(decision.Effects.SelectMany(static e => e.Errors).Distinct(StringComparer.Ordinal)) : null),
             ("effects", CanonicalJson.Array(action.Effects.Select(static e => e.ToCanonical()))),
-            ("replay", ReviewEntries.Replay(decision.Verdict, action.Actors.OnBehalfOf?.Id, action.Actors.Owner.Id, action.Actors.Groups, action.Target,
+            ("replay", ReviewEntries.Replay(decision.Verdict, action.Actors.OnBehalfOf?.Id, action.Actors.Owner.Id, action.Actors.Via, action.Actors.Groups, action.Target,
                 action.Effects.Select(static e => (IReadOnlyList<string>)e.Resource.Parents.Select(static p => $"{p.Type}::{p.Id}").ToArray()))),
             ("intent", CanonicalJson.Object(("reason", action.Intent.Reason), ("ticket", action.Intent.Ticket), ("task", action.Intent.Task), ("model", action.Intent.Model)))));
 }

@@ -12,6 +12,7 @@ public sealed record Aftermath
     public required PrincipalRef Agent { get; init; }
     public required PrincipalRef Owner { get; init; }
     public PrincipalRef? OnBehalfOf { get; init; }
+    public IReadOnlyList<PrincipalRef> Via { get; init => field = value ?? []; } = []; // null: stored by a build that had none
 
     /// <summary>Why, in the words of who broke it.</summary>
     public required string Comment { get; init; }
@@ -27,7 +28,7 @@ public sealed record Aftermath
     public bool? Justified { get; init; }
 
     /// <summary>Whether this human is too close to it: who broke it, and the humans behind the agent.</summary>
-    public bool Concerns(OpaqueId user) => user == BrokenBy.Id || user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id);
+    public bool Concerns(OpaqueId user) => user == BrokenBy.Id || user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user);
 
     internal static Aftermath Of(Review review, PrincipalRef by, string comment, DateTimeOffset now) => new()
     {
@@ -36,6 +37,7 @@ public sealed record Aftermath
         Agent = review.Agent,
         Owner = review.Owner,
         OnBehalfOf = review.OnBehalfOf,
+        Via = review.Via,
         Comment = comment,
         OpenedAt = now,
     };

@@ -152,7 +152,7 @@ public sealed partial class ReviewDesk
 
     private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
     {
-        ReasonCodes.SelfApproval => $"`{user.Ref.Name}` is {(user.Ref.Id == review.Owner.Id ? "the owner of" : "the user behind")} agent `{review.Agent.Name}`, and nobody approves their own action",
+        ReasonCodes.SelfApproval => $"`{user.Ref.Name}` is {(user.Ref.Id == review.Owner.Id ? "the owner of" : review.Via.Any(h => h.Id == user.Ref.Id) && user.Ref.Id != review.OnBehalfOf?.Id ? "behind an earlier actor of what came to" : "the user behind")} agent `{review.Agent.Name}`, and nobody approves their own action",
         ReasonCodes.AlreadyDecided => $"`{user.Ref.Name}` has answered already; one human counts once",
         ReasonCodes.NotEligible => $"`{user.Ref.Name}` may not approve this; it needs {Describe(review.Requirements)}",
         ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",

@@ -102,11 +102,12 @@ public static class ReviewEntries
             ("error", outcome.ErrorCode is null ? null : (CanonicalJson)outcome.ErrorCode)), null);
 
     /// <summary>What a decision depended on beside what the entry says anyway: enough to take it again (`policy replay`).</summary>
-    public static CanonicalJson Replay(Verdict verdict, OpaqueId? onBehalfOf, OpaqueId owner, IReadOnlyList<string> groups, TargetRef target, IEnumerable<IReadOnlyList<string>> parents) =>
+    public static CanonicalJson Replay(Verdict verdict, OpaqueId? onBehalfOf, OpaqueId owner, IReadOnlyList<PrincipalRef> via, IReadOnlyList<string> groups, TargetRef target, IEnumerable<IReadOnlyList<string>> parents) =>
         CanonicalJson.Object(
             ("verdict", verdict.ToString().ToLowerInvariant()),
             ("owner", owner.Value),
             ("for", onBehalfOf is { } user ? (CanonicalJson)user.Value : null),
+            ("via", via.Count > 0 ? CanonicalJson.Strings(via.Select(static h => h.Id.Value)) : null),
             ("groups", CanonicalJson.Strings(groups)),
             ("kind", target.Kind),
             ("environment", target.Environment),
@@ -142,7 +143,7 @@ public static class ReviewEntries
         ("parameters", CanonicalJson.Array(r.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),
         ("settings", CanonicalJson.Map(r.Settings)),
         ("effects", CanonicalJson.Strings(r.Effects.Select(static e => e.Canonical))),
-        ("replay", Replay(Verdict.Review, r.OnBehalfOf?.Id, r.Owner.Id, r.AgentGroups, r.Target, r.Effects.Select(static e => e.Parents))),
+        ("replay", Replay(Verdict.Review, r.OnBehalfOf?.Id, r.Owner.Id, r.Via, r.AgentGroups, r.Target, r.Effects.Select(static e => e.Parents))),
         ("intent", CanonicalJson.Object(("reason", r.Intent.Reason), ("ticket", r.Intent.Ticket), ("task", r.Intent.Task), ("model", r.Intent.Model))),
         ("notes", CanonicalJson.Strings(r.Notes)),
         ("requirements", CanonicalJson.Array(r.Requirements.Select(static q => (CanonicalJson)q.ToCanonical()))));

@@ -56,6 +56,19 @@ public sealed class BreakGlassTests
         house.AnswerAsync(id, user, AnswerKind.BreakGlass, comment);
 
     [Fact]
+    public async Task P30_Who_is_behind_an_earlier_actor_neither_breaks_the_glass_nor_judges_it()
+    {
+        await using var house = await OpenAsync("sue", "sec");
+        var action = house.Action();
+        var held = house.Hold(action with { Actors = action.Actors with { Via = [house.User("sec").Ref] } });
+        var id = (await held.Opened).Id;
+        Assert.Equal(ReasonCodes.SelfApproval, (await BreakAsync(house, id, "sec")).ReasonCode);
+        Assert.Equal(ReasonCodes.GlassBroken, (await BreakAsync(house, id, "sue")).ReasonCode);
+        await held.ReleasedAsync();
+        Assert.Equal(ReasonCodes.SelfApproval, (await house.Desk.CloseAftermathAsync(id, house.User("sec"), "cli", true, "fine")).ReasonCode);
+    }
+
+    [Fact]
     public async Task Broken_glass_releases_at_once_and_opens_a_review_after_the_fact()
     {
         await using var house = await OpenAsync("sue");

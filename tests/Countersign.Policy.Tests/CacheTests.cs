@@ -69,6 +69,14 @@ public sealed class CacheTests(World world)
     }
 
     [Fact]
+    public void Humans_behind_earlier_actors_part_requests_and_policies_read_them()
+    {
+        const string policies = "permit (principal, action in Action::\"write\", resource) unless { principal.via.contains(User::\"bob\") };";
+        var through = Update() with { Actors = World.Actors("agents") with { Via = [World.Bob] } };
+        Assert.Equal((1, 2), Use(policies, (Update(), World.Now), (through, World.Now), (Update(), World.Now)));
+    }
+
+    [Fact]
     public void P22_group_of_the_agent_and_class_of_the_table_part_requests()
     {
         var action = Update();

@@ -55,9 +55,8 @@ static class RequestWriter
         w.WriteEndObject();
 
         w.WriteStartArray("entities");
-        AgentEntity(w, actors.Agent.Name, actors.Owner.Name, actors.OnBehalfOf?.Name, actors.Groups);
-        UserEntity(w, actors.Owner, context);
-        if (actors.OnBehalfOf is { } other && other.Name != actors.Owner.Name) UserEntity(w, other, context);
+        AgentEntity(w, actors);
+        foreach (var human in actors.Humans.DistinctBy(static h => h.Name, StringComparer.Ordinal)) UserEntity(w, human, context);
         Begin(w, effect.Resource.Type, effect.Resource.Id);
         w.WriteStartArray("parents");
         foreach (var (type, id) in Ancestors(target, effect.Resource, context)) Uid(w, null, type, id);
@@ -102,7 +101,7 @@ static class RequestWriter
         Begin(w, "User", request.User.Name);
         Groups(w, request.Groups);
         w.WriteEndObject();
-        AgentEntity(w, review.Actors.Agent.Name, review.Actors.Owner.Name, review.Actors.OnBehalfOf?.Name, review.Actors.Groups);
+        AgentEntity(w, review.Actors);
         w.WriteStartObject();
         Uid(w, "uid", "Review", review.Id);
         w.WriteStartObject("attrs");
@@ -112,6 +111,7 @@ static class RequestWriter
         Reference(w, "requester", "Agent", review.Actors.Agent.Name);
         Reference(w, "owner", "User", review.Actors.Owner.Name);
         if (review.Actors.OnBehalfOf is { } other) Reference(w, "on_behalf_of", "User", other.Name);
+        Via(w, review.Actors);
         Target(w, review.Target);
         w.WriteStartArray("verbs");
         foreach (var verb in review.Verbs.Distinct()) w.WriteStringValue(RequestSchema.Name(verb));
@@ -197,16 +197,24 @@ static class RequestWriter
         w.WriteEndObject();
     }
 
-    static void AgentEntity(Utf8JsonWriter w, string name, string owner, string? onBehalfOf, IReadOnlyList<string> groups)
+    static void AgentEntity(Utf8JsonWriter w, ActorChain actors)
     {
         w.WriteStartObject();
-        Uid(w, "uid", "Agent", name);
+        Uid(w, "uid", "Agent", actors.Agent.Name);
         w.WriteStartObject("attrs");
-        Reference(w, "owner", "User", owner);
-        if (onBehalfOf is not null) Reference(w, "on_behalf_of", "User", onBehalfOf);
+        Reference(w, "owner", "User", actors.Owner.Name);
+        if (actors.OnBehalfOf is { } user) Reference(w, "on_behalf_of", "User", user.Name);
+        Via(w, actors);
         w.WriteEndObject();
-        Groups(w, groups);
+        Groups(w, actors.Groups);
         w.WriteEndObject();
+    }
+
+    static void Via(Utf8JsonWriter w, ActorChain actors)
+    {
+        w.WriteStartArray("via");
+        foreach (var human in actors.Via) Reference(w, null, "User", human.Name);
+        w.WriteEndArray();
     }
 
     static void UserEntity(Utf8JsonWriter w, PrincipalRef user, DecisionContext context)

@@ -29,6 +29,8 @@ static class RequestKey
         Human(actors.Owner);
         if (actors.OnBehalfOf is { } other) Human(other);
         else key.Append('-');
+        key.Append('[').Append(actors.Via.Count);
+        foreach (var human in actors.Via.OrderBy(static h => h.Name, StringComparer.Ordinal)) Human(human);
         Text(key, effect.Resource.Type);
         Text(key, effect.Resource.Id);
         var ancestors = RequestWriter.Ancestors(target, effect.Resource, context);

@@ -56,7 +56,11 @@ sealed class PolicyTestFile
             agents.Add(name, new ActorChain(
                 new PrincipalRef(PrincipalKind.Agent, new OpaqueId("ag_" + name), name),
                 User(agent.Take("owner")).User,
-                agent.Find("for") is { } other ? User(other).User : null) { Groups = agent.List("groups") });
+                agent.Find("for") is { } other ? User(other).User : null)
+            {
+                Groups = agent.List("groups"),
+                Via = agent.Find("via") is { } via ? [.. YamlReader.Sequence(via).Select(v => User(v).User)] : [],
+            });
             agent.Done();
         });
         Each(root.Find("targets"), (name, node) =>

@@ -126,6 +126,9 @@ internal sealed record ReviewCard(
     DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy, CardOutcome? Outcome,
     string? CannotApprove, CardGrantTerms? MayGrant, string? Grant, bool GlassBroken = false, CardEstimate? Estimate = null)
 {
+    /// <summary>The humans behind earlier actors of a delegation, who asked for it too.</summary>
+    public IReadOnlyList<string> Via { get; init; } = [];
+
     /// <summary>The card of a review, with who may approve it and, where it is known already, why this reader may not.</summary>
     public static ReviewCard Of(Review r, int waiters, IReadOnlyList<Asked> asked, IEnumerable<string> approvers, string? cannotApprove) => new(
         r.Id.Value, r.State.ToString().ToLowerInvariant(), r.Digest,
@@ -147,7 +150,10 @@ internal sealed record ReviewCard(
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
         cannotApprove,
         r.IsOpen && RequirementAlgebra.GrantOf(r.Requirements) is { } terms ? new CardGrantTerms((int)terms.For.TotalSeconds, terms.Uses) : null,
-        r.Grant?.Value, r.GlassBrokenBy is not null, CardEstimate.Of(r.Estimate));
+        r.Grant?.Value, r.GlassBrokenBy is not null, CardEstimate.Of(r.Estimate))
+    {
+        Via = r.Via.Select(static h => Line(h.Name)).ToArray(),
+    };
 
     private static CardRequirement Requirement(Review r, Asked asked)
     {

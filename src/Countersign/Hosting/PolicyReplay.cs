@@ -115,6 +115,7 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
                     Human(replay.GetProperty("owner").GetString()!), replay.TryGetProperty("for", out var user) ? Human(user.GetString()!) : null)
                 {
                     Groups = replay.GetProperty("groups").EnumerateArray().Select(static g => g.GetString()!).ToArray(),
+                    Via = replay.TryGetProperty("via", out var via) ? via.EnumerateArray().Select(h => Human(h.GetString()!)).ToArray() : [],
                 },
                 Target = new TargetRef(root.GetProperty("target").GetString()!, replay.GetProperty("kind").GetString()!, replay.GetProperty("environment").GetString()!),
                 Effects = effects,

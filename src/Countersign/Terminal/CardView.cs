@@ -44,7 +44,7 @@ internal static class CardView
         Row(rows, "touches", string.Join('\n', card.Effects.Select(Effect)));
         if (card.Estimate is { } estimate) Row(rows, "how much", estimate.Known ? $"{Shown.Line(estimate.Says)} [grey](the planner's estimate)[/]" : $"[grey]{Shown.Line(estimate.Says)}[/]");
         Row(rows, "on", $"{Shown.Line(card.Target)} [grey]({Shown.Line(card.TargetKind)},[/] {Shown.Line(card.Environment)}[grey])[/]");
-        Row(rows, "asked by", $"agent [bold]{Shown.Line(card.Agent)}[/][grey], owned by[/] {Shown.Line(card.Owner)}{(card.For is { } user ? $"[grey], for[/] {Shown.Line(user)}" : "")}");
+        Row(rows, "asked by", $"agent [bold]{Shown.Line(card.Agent)}[/][grey], owned by[/] {Shown.Line(card.Owner)}{(card.For is { } user ? $"[grey], for[/] {Shown.Line(user)}" : "")}{(card.Via is { Count: > 0 } via ? $"[grey], through agents of[/] {Shown.Line(string.Join(", ", via))}" : "")}");
         if (Claims(card.Claims) is { } claims) Row(rows, "it says", $"{claims} [grey](the agent's own words, unchecked)[/]");
         Gap(rows);
         Row(rows, "stopped by", string.Join('\n', card.Policies.Select(static p =>
