@@ -38,6 +38,9 @@ public sealed class Classification
     /// <summary>Every class by name, the built-in one too.</summary>
     public IReadOnlyDictionary<string, DataClass> Classes { get; }
 
+    /// <summary>Classes from the lowest to the highest, for channels' ceilings; one that is not listed is above all that are.</summary>
+    public IReadOnlyList<string> Order { get; init; } = [];
+
     /// <summary>The class of what is not listed; null for none.</summary>
     public string? Default { get; }
 

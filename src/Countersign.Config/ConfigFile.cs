@@ -68,6 +68,9 @@ public static class ConfigFile
         var listen = ListenReader.Read(root["listen"], references);
         var users = PeopleReader.Users(root["users"], groups, root["identity"]["oidc"].Exists);
         var identity = IdentityReader.Read(root["identity"], references, groups);
+        var onCall = OnCallReader.Schedules(root["oncall"]);
+        var classification = ClassificationReader.Read(root["classification"], root["targets"].Entries().Select(static t => t.Key).ToArray());
+        var channels = ChannelReader.Channels(root["channels"], references, classification);
         return new CountersignConfig
         {
             File = path,
@@ -77,14 +80,16 @@ public static class ConfigFile
             Hold = Hold(root["hold"]),
             Limits = Limits(root["limits"]),
             Groups = groups,
-            OnCall = OnCallReader.Schedules(root["oncall"]),
+            OnCall = onCall,
+            Channels = channels,
+            Routes = RoutingReader.Routes(root["routing"], channels, new RoutingReader.Known(targets.Keys.ToArray(), targets.Values.Select(static t => t.Environment).ToArray(), classification, onCall)),
             Governance = Governance(root["governance"]),
             Review = Review(root["review"], root["identity"]["oidc"].Exists),
             Identity = identity,
             Users = users,
             Federation = FederationReader.Read(root["identity"], references, listen, users.Select(static u => u.Name).ToArray(), identity.Oidc),
             Targets = targets,
-            Classification = ClassificationReader.Read(root["classification"], root["targets"].Entries().Select(static t => t.Key).ToArray()),
+            Classification = classification,
             Telemetry = new TelemetryConfig(Otlp(root["telemetry"]["otlp"])),
         };
     }

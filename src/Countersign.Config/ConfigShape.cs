@@ -32,6 +32,14 @@ internal static class ConfigShape
         ("agents", new Shape.Named(Workload)),
         ("people", Shape.Of(("claim", Value), ("users", new Shape.Named(Value)))));
 
+    private static readonly Shape Slack = Shape.Of(
+        ("bot-token", Reference),
+        ("app-token", Reference),
+        ("signing-secret", Reference),
+        ("highest-class", Value),
+        ("answers", Value),
+        ("api", Value));
+
     public static readonly Shape.Section Root = Shape.Of(
         ("listen", Shape.Of(
             ("http", Value),
@@ -39,6 +47,19 @@ internal static class ConfigShape
             ("tls", Shape.Of(("certificate", File), ("key", File))),
             ("insecure", Value),
             ("url", Value))),
+        ("channels", Shape.Of(("slack", Slack))),
+        ("routing", Shape.Of(
+            ("quiet", new Shape.Named(Shape.Of(("from", Value), ("until", Value), ("days", Names), ("zone", Value)))),
+            ("routes", new Shape.Named(Shape.Of(
+                ("targets", Names),
+                ("environments", Names),
+                ("classes", Names),
+                ("verbs", Names),
+                ("groups", Names),
+                ("to", Names),
+                ("quiet", Value),
+                ("quiet-to", Names),
+                ("escalation-to", Names)))))),
         ("data", Value),
         ("policies", Value),
         ("hold", Shape.Of(("detached", Value), ("transaction", Value), ("connection", Value), ("notice", Value))),
@@ -105,6 +126,7 @@ internal static class ConfigShape
         ("classification", Shape.Of(
             ("default", Value),
             ("classes", new Shape.Named(Shape.Of(("frameworks", Names)))),
+            ("order", Names),
             ("resources", new Shape.Named(Names)),
             ("bounded-rows", Value))),
         ("telemetry", Shape.Of(("otlp", Value))));

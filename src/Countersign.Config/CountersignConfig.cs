@@ -34,6 +34,12 @@ public sealed record CountersignConfig
     /// <summary>Who is on call when, in name order.</summary>
     public required IReadOnlyList<Countersign.Core.OnCallSchedule> OnCall { get; init; }
 
+    /// <summary>Ways to tell people of reviews; none where the file names none.</summary>
+    public ChannelsConfig Channels { get; init; } = new();
+
+    /// <summary>Who is told of what, in name order.</summary>
+    public IReadOnlyList<Countersign.Core.Route> Routes { get; init; } = [];
+
     public required GovernanceConfig Governance { get; init; }
 
     /// <summary>Workloads that sign in without a key; empty where the file names none.</summary>

@@ -94,6 +94,12 @@ public static class ReasonCodes
     public const string CertificateRevoked = "certificate-revoked";
     public const string CertificateSubject = "certificate-subject";
 
+    // accounts of chat services
+    public const string AccountNotLinked = "account-not-linked";
+    public const string AccountRestricted = "account-restricted";
+    public const string AccountForeign = "account-foreign";
+    public const string AccountInactive = "account-inactive";
+
     // working
     public const string JournalUnavailable = "journal-unavailable";
     public const string SandboxUnavailable = "sandbox-unavailable";

@@ -147,8 +147,11 @@ public sealed partial class ReviewDesk
         return grant is null || (RequirementAlgebra.GrantOf(review.Requirements) is { } terms && grant.IsWithin(terms, review.Parameters)) ? null : ReasonCodes.GrantNotAllowed;
     }
 
-    /// <summary>Whether what gives power needs a browser's session, and this is none.</summary>
-    private bool NeedsBrowser(string channel) => limits.ApprovesOnlyInBrowser && channel != BrowserChannel;
+    /// <summary>
+    /// Whether what gives power needs a browser's session, and this is none: a session of the command line lies where its
+    /// human's programs can read it. A chat account is not of that machine, and was linked in a browser.
+    /// </summary>
+    private bool NeedsBrowser(string channel) => limits.ApprovesOnlyInBrowser && channel is ("cli" or "api");
 
     private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
     {

@@ -51,8 +51,11 @@ public sealed partial class ReviewDesk(
     IStateReader reader, JournalAppender journal, UserDirectory users, PolicyQuestions policy,
     Voices voices, TimeProvider time, ReviewLimits limits, byte[] joinSecret, ReviewFeed feed)
 {
-    /// <summary>Channels that this build can take an answer on; eligibility is asked for each.</summary>
-    public static readonly IReadOnlyList<string> Channels = ["cli", "api", BrowserChannel];
+    /// <summary>Channels on which this gateway takes answers; eligibility is asked for each.</summary>
+    public IReadOnlyList<string> Channels { get; init; } = OwnChannels;
+
+    /// <summary>Those that are always there.</summary>
+    public static readonly IReadOnlyList<string> OwnChannels = ["cli", "api", BrowserChannel];
 
     /// <summary>The channel of a browser's session; no other session can claim it.</summary>
     public const string BrowserChannel = "console";

@@ -20,6 +20,7 @@ public sealed class ArrowTests
         ["Reviews"] = ["Core", "Identity", "Policy", "Journal"],
         ["Gateway"] = ["Core", "Config", "Policy", "Identity", "Reviews", "Journal"],
         ["Gateway.Postgres"] = ["Core", "Config", "Identity", "Gateway", "PgWire", "Reviews", "Sql"],
+        ["Channels"] = ["Core", "Identity", "Journal", "Reviews"],
         ["Console"] = ["Core", "Gateway", "Policy", "Identity", "Reviews", "Journal"],
         ["Storage"] = ["Core", "Journal", "Reviews", "Identity"],
     };

@@ -28,7 +28,7 @@ internal static class ClassificationReader
 
         var unlisted = at["default"].Text;
         if (unlisted == None || (unlisted is not null && !Known(at["default"], unlisted, classes))) unlisted = null;
-        return new Classification(classes, rules, unlisted, at["bounded-rows"].Number(ConfigLimits.BoundedRows));
+        return new Classification(classes, rules, unlisted, at["bounded-rows"].Number(ConfigLimits.BoundedRows)) { Order = Order(at["order"], classes) };
     }
 
     private static Dictionary<string, DataClass> Classes(Cursor at)
@@ -51,6 +51,21 @@ internal static class ClassificationReader
         }
 
         return classes;
+    }
+
+    /// <summary>Classes from the lowest to the highest.</summary>
+    private static List<string> Order(Cursor at, Dictionary<string, DataClass> classes)
+    {
+        var order = new List<string>();
+        foreach (var item in at.Items())
+        {
+            if (item.Text is not { } name || !Known(item, name, classes)) continue;
+            if (name == Classification.Secrets) item.Fail($"`{Classification.Secrets}` is above every other class whatever this says; remove it here");
+            else if (order.Contains(name, StringComparer.Ordinal)) item.Fail($"class `{name}` is listed twice");
+            else order.Add(name);
+        }
+
+        return order;
     }
 
     private static bool Known(Cursor at, string name, Dictionary<string, DataClass> classes)

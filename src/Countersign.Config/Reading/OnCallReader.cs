@@ -48,9 +48,9 @@ internal static class OnCallReader
         };
     }
 
-    private static TimeZoneInfo? Zone(Cursor at)
+    internal static TimeZoneInfo? Zone(Cursor at)
     {
-        if (at.Required("the IANA time zone in which the handover is meant, such as `Europe/Berlin`") is not { } id) return null;
+        if (at.Required("the IANA time zone in which this is meant, such as `Europe/Berlin`") is not { } id) return null;
 
         // Windows' own names are taken by the framework too, and mean other rules; "UTC" is both.
         if ((id == "UTC" || id.Contains('/', StringComparison.Ordinal)) && TimeZoneInfo.TryFindSystemTimeZoneById(id, out var zone)) return zone;

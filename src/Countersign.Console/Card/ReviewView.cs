@@ -46,7 +46,7 @@ public sealed record ReviewView
     {
         get
         {
-            var first = Review.Effects.OrderBy(static e => Array.IndexOf(["destroy", "administer", "export", "write", "read"], e.Verb)).FirstOrDefault();
+            var first = Effects.Strictest(Review.Effects);
             return first is null ? Review.Operation : Effects.Doing(first.Action);
         }
     }
@@ -56,7 +56,7 @@ public sealed record ReviewView
     {
         get
         {
-            var first = Review.Effects.OrderBy(static e => Array.IndexOf(["destroy", "administer", "export", "write", "read"], e.Verb)).FirstOrDefault();
+            var first = Effects.Strictest(Review.Effects);
             return first is null ? Review.Target.Name : Trimmed(first.ResourceId);
         }
     }

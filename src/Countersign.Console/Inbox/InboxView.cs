@@ -37,7 +37,7 @@ public sealed record InboxView(IReadOnlyList<InboxGroup> Mine, IReadOnlyList<Inb
 
     private static InboxItem Item(Review review, ReviewDesk desk, Voice? voice)
     {
-        var first = review.Effects.OrderBy(static e => Array.IndexOf(["destroy", "administer", "export", "write", "read"], e.Verb)).FirstOrDefault();
+        var first = Effects.Strictest(review.Effects);
         var most = first?.ResourceId ?? review.Target.Name;
         var prefix = review.Target.Name + ".";
         return new InboxItem(review, desk.WaiterCount(review.Id),

@@ -131,7 +131,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         var brake = new AgentBrake(store, journal, time, new BrakeLimits { RequestsPerMinute = config.Limits.RequestsPerMinute, Denials = config.Limits.Denials, Window = config.Limits.DenialsWindow });
         var questions = policies.Questions with { StillActs = a => agents.StillActs(a) && brake.Find(a.Agent.Id) is null };
         var desk = new ReviewDesk(store, journal, users, questions, voices, time,
-            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent, ApprovesOnlyInBrowser = config.Review.ConfirmsCli }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security };
+            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent, ApprovesOnlyInBrowser = config.Review.ConfirmsCli }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security, Channels = [.. ReviewDesk.OwnChannels, .. ChannelParts.Answering(config.Channels)] };
         await desk.RecoverAsync().ConfigureAwait(false);
 
         var connections = new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray());
@@ -145,6 +145,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         builder.Services.AddSingleton(new ScimService(users, sessions, time)).AddSingleton(new CliGrants(sessions, time));
+        ChannelParts.Add(builder.Services, config, desk, users, store, journal, feed, time, () => config.Listen.Url ?? Http, loggers);
         if (oidc is not null) builder.Services.AddSingleton(oidc);
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);

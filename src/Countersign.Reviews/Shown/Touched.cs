@@ -1,7 +1,6 @@
 using System.Text.Json;
-using Countersign.Reviews;
 
-namespace Countersign.Pages.Card;
+namespace Countersign.Reviews;
 
 /// <summary>One resource that an action touches, with all that is done to it.</summary>
 public sealed record Touched(string Type, string Id, IReadOnlyList<string> Verbs, IReadOnlyList<string> Classes, IReadOnlyList<string> Frameworks, IReadOnlyList<string> Facts);
@@ -84,8 +83,13 @@ public static class Effects
             else if (effect.Action == "sql:export") limits.Add("all the rows that it finds");
         }
 
-        return Layout.Words.List(limits.Distinct(StringComparer.Ordinal).ToArray());
+        return Listed(limits.Distinct(StringComparer.Ordinal).ToArray());
     }
+
+    private static string Listed(IReadOnlyList<string> items) => items.Count <= 1 ? string.Concat(items) : $"{string.Join(", ", items.Take(items.Count - 1))} and {items[^1]}";
+
+    /// <summary>The effect that a reader sees first: that of the strictest verb.</summary>
+    public static ShownEffect? Strictest(IReadOnlyList<ShownEffect> effects) => effects.OrderBy(static e => Array.IndexOf(Order, e.Verb)).FirstOrDefault();
 
     private static bool Is(JsonElement facts, string name, bool value) => facts.TryGetProperty(name, out var fact) && fact.ValueKind == (value ? JsonValueKind.True : JsonValueKind.False);
 
