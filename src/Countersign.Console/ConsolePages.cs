@@ -52,6 +52,7 @@ public static partial class ConsolePages
         pages.MapGet("/live", Live);
         MapPeople(pages);
         MapHouse(pages);
+        MapEdits(pages);
         pages.MapGet("/reviews/{id}", ReviewOf);
         pages.MapPost("/reviews/{id}/decide", DecideAsync);
         pages.MapPost("/reviews/{id}/answer", AnswerAsync).WithMetadata(new RequestSizeLimitAttribute(MaxFormBytes)).WithFormOptions(bufferBodyLengthLimit: MaxFormBytes, valueLengthLimit: ApprovalStatement.MaxLength);
@@ -93,7 +94,7 @@ public static partial class ConsolePages
         if (decision == AnswerKind.Deny) return After(await desk.AnswerAsync(review.Id, reader.User, reader.Channel, statement).ConfigureAwait(false));
         return Page<ConfirmPage>(
             (nameof(ConfirmPage.Reader), reader), (nameof(ConfirmPage.Statement), statement), (nameof(ConfirmPage.Says), StatementSays.Of(statement)),
-            (nameof(ConfirmPage.Agent), review.Agent.Name), (nameof(ConfirmPage.Now), time.GetUtcNow()),
+            (nameof(ConfirmPage.Agent), review.Agent.Name), (nameof(ConfirmPage.Editor), review.Edit?.By.Name ?? ""), (nameof(ConfirmPage.Now), time.GetUtcNow()),
             (nameof(ConfirmPage.Last), desk.WouldBeEnough(review, reader.User, reader.Channel, comment)), (nameof(ConfirmPage.Waits), desk.WaiterCount(review.Id) > 0));
 
         IResult After(AnswerResult result) => result.Accepted

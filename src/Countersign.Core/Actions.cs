@@ -77,6 +77,7 @@ public sealed record GatewayAction
             ("fields", CanonicalJson.Array(Payload.Fields.Select(static f => CanonicalJson.Strings([f.Name, f.Value])))),
             ("settings", new CanonicalJson.Members(settings)));
         if (Actors.Via.Count > 0) canonical.Items.Add("via", CanonicalJson.Strings(Actors.Via.Select(static h => h.Id.Value).Order(StringComparer.Ordinal)));
+        if (Actors.Editors.Count > 0) canonical.Items.Add("editors", CanonicalJson.Strings(Actors.Editors.Select(static h => h.Id.Value).Order(StringComparer.Ordinal)));
         return canonical.ToUtf8();
     }
 

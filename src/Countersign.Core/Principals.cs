@@ -33,6 +33,9 @@ public sealed record ActorChain(PrincipalRef Agent, PrincipalRef Owner, Principa
     /// </summary>
     public IReadOnlyList<PrincipalRef> Via { get; init; } = [];
 
+    /// <summary>Humans who changed what the agent had asked, before it was approved: the action is theirs too.</summary>
+    public IReadOnlyList<PrincipalRef> Editors { get; init; } = [];
+
     /// <summary>The humans who may not decide on this action.</summary>
     public IEnumerable<PrincipalRef> Humans
     {
@@ -40,7 +43,7 @@ public sealed record ActorChain(PrincipalRef Agent, PrincipalRef Owner, Principa
         {
             yield return Owner;
             if (OnBehalfOf is not null && OnBehalfOf.Id != Owner.Id) yield return OnBehalfOf;
-            foreach (var human in Via)
+            foreach (var human in Via.Concat(Editors).DistinctBy(static h => h.Id))
             {
                 if (human.Id != Owner.Id && human.Id != OnBehalfOf?.Id) yield return human;
             }

@@ -46,6 +46,12 @@ public static class ReasonCodes
 
     public const string GlassBroken = "glass-broken";
 
+    // edits
+    public const string ReviewEdited = "review-edited";
+    public const string EditNotAllowed = "edit-not-allowed";
+    public const string EditNotPossible = "edit-not-possible";
+    public const string EditChangesShape = "edit-changes-shape";
+
     // grants
     public const string Granted = "granted";
     public const string GrantNotAllowed = "grant-not-allowed";

@@ -70,6 +70,9 @@ public sealed record Requirement
     /// <summary>What an approver may grant; null: this one action and nothing else.</summary>
     public GrantTerms? Grant { get; init; }
 
+    /// <summary>Whether who is asked may change the action, for others to approve.</summary>
+    public bool Edit { get; init; }
+
     /// <summary>Sorted by time.</summary>
     public IReadOnlyList<Escalation> Escalations { get; init; } = [];
 
@@ -82,7 +85,7 @@ public sealed record Requirement
             .Concat(Groups).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
 
     public bool Equals(Requirement? other) =>
-        other is not null && Stage == other.Stage && Quorum == other.Quorum && Expires == other.Expires && Justify == other.Justify && StepUp == other.StepUp && Grant == other.Grant
+        other is not null && Stage == other.Stage && Quorum == other.Quorum && Expires == other.Expires && Justify == other.Justify && StepUp == other.StepUp && Grant == other.Grant && Edit == other.Edit
         && JustifyPatterns.SequenceEqual(other.JustifyPatterns, StringComparer.Ordinal)
         && TicketPatterns.SequenceEqual(other.TicketPatterns, StringComparer.Ordinal)
         && Groups.SequenceEqual(other.Groups, StringComparer.Ordinal)
@@ -109,6 +112,7 @@ public sealed record Requirement
         ("ticketPatterns", TicketPatterns.Count == 0 ? null : CanonicalJson.Strings(TicketPatterns)),
         ("stepUp", StepUp == StepUp.None ? null : (CanonicalJson)"passkey"),
         ("grant", Grant is null ? null : CanonicalJson.Object(("forSeconds", (long)Grant.For.TotalSeconds), ("uses", Grant.Uses))),
+        ("edit", Edit ? (CanonicalJson)true : null),
         ("escalations", CanonicalJson.Array(Escalations.Select(static e => (CanonicalJson)CanonicalJson.Object(
             ("groups", CanonicalJson.Strings(e.Groups)), ("afterSeconds", (long)e.After.TotalSeconds))))),
         ("policies", CanonicalJson.Strings(Policies)));
@@ -174,6 +178,7 @@ public static class RequirementAlgebra
                 TicketPatterns = g.SelectMany(static r => r.TicketPatterns).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray(),
                 StepUp = g.Max(static r => r.StepUp),
                 Grant = g.Select(static r => r.Grant).Aggregate(GrantTerms.Both),
+                Edit = g.All(static r => r.Edit),
                 Escalations = g.SelectMany(static r => r.Escalations)
                     .DistinctBy(static e => (e.After, string.Join('\0', e.Groups)))
                     .OrderBy(static e => e.After).ThenBy(static e => string.Join('\0', e.Groups), StringComparer.Ordinal)
@@ -185,6 +190,9 @@ public static class RequirementAlgebra
     /// <summary>What each approval of a review with these requirements is proven with: the strictest that any of them asks for.</summary>
     public static StepUp StepUpOf(IReadOnlyList<Requirement> requirements) =>
         requirements.Count == 0 ? StepUp.None : requirements.Max(static r => r.StepUp);
+
+    /// <summary>Whether an action with these requirements may be changed: where every one of them allows it.</summary>
+    public static bool EditOf(IReadOnlyList<Requirement> requirements) => requirements.Count > 0 && requirements.All(static r => r.Edit);
 
     /// <summary>What may be granted of an action with these requirements: what every one of them allows.</summary>
     public static GrantTerms? GrantOf(IReadOnlyList<Requirement> requirements) =>

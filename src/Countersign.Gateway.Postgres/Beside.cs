@@ -117,6 +117,24 @@ internal sealed class Beside : IAsyncDisposable
         return (resolved, columns);
     }
 
+    /// <summary>Throws where a text is no value of a built-in type.</summary>
+    public async Task ReadAsync(int position, uint type, string text, CancellationToken ct)
+    {
+        try
+        {
+            await AskAsync(o =>
+            {
+                FrontendWriter.WriteParse(o, "", "SELECT $1", [type]);
+                FrontendWriter.WriteBind(o, "", "", [new BoundParameter(WireFormat.Text, Encoding.UTF8.GetBytes(text))]);
+                FrontendWriter.WriteSync(o);
+            }, ct).ConfigureAwait(false);
+        }
+        catch (BesideException)
+        {
+            throw new BesideException($"the value of ${position.ToString(System.Globalization.CultureInfo.InvariantCulture)} is none of its type, {PgTypes.NameOf(type) ?? "which is not known"}");
+        }
+    }
+
     /// <summary>Sends, and reads to the next ReadyForQuery. An error of the target's is told by its code alone.</summary>
     private async Task AskAsync(Action<System.Buffers.IBufferWriter<byte>> write, CancellationToken ct, Action<Frame>? read = null)
     {

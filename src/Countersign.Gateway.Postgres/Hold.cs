@@ -21,17 +21,20 @@ internal sealed partial class Session
         private readonly Task telling;
         private readonly Func<ReviewId, CancellationToken, Task> estimate;
         private Task estimating = Task.CompletedTask;
+        private Task editTold = Task.CompletedTask;
         private readonly TaskCompletionSource<Review> opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly DateTimeOffset until;
         private volatile Review? latest;
 
-        public Hold(Session session, GatewayAction action, TimeSpan atMost, Func<ValueTask<Rederived>> rederive, Func<ReviewId, CancellationToken, Task> estimate)
+        public Hold(Session session, Func<Action<Review>, Waiter> makeWaiter, TimeSpan atMost, Func<ReviewId, CancellationToken, Task> estimate)
         {
             this.session = session;
             this.estimate = estimate;
-            Waiter = new Waiter(action, rederive, review =>
+            Waiter = makeWaiter(review =>
             {
+                var before = latest;
                 latest = review;
+                if (before is not null && before.Id != review.Id && review.Edit is not null) editTold = TellEditAsync(editTold, session.AskedOf(review), review);
                 opened.TrySetResult(review);
             });
             var time = session.services.Time;
@@ -52,6 +55,7 @@ internal sealed partial class Session
             await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await telling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await estimating.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await editTold.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             ended.Dispose();
         }
 
@@ -85,6 +89,14 @@ internal sealed partial class Session
             {
                 Waiter.Leave(LeaveReason.Lost);
             }
+        }
+
+        private async Task TellEditAsync(Task before, Question? question, Review review)
+        {
+            await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await opened.Task.ConfigureAwait(false);
+            await session.relay.WriteClientAsync(session.EditNotice(review)).ConfigureAwait(false);
+            if (question is not null) await session.EstimateAsync(question, review.Id, ended.Token).ConfigureAwait(false);
         }
 
         private async Task TellAsync()

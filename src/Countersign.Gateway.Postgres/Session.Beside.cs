@@ -12,12 +12,15 @@ internal sealed partial class Session
     private const string Explain = "EXPLAIN (FORMAT JSON, VERBOSE) ";
 
     /// <summary>What is asked about a held statement beside the session, as the session was when it was held.</summary>
-    private sealed record Question(SqlUnderstanding Understood, string Text, SqlSession Session, SessionState State, Portal? Portal, bool IsShadowed);
+    private sealed record Question(SqlUnderstanding Understood, string Text, SqlSession Session, SessionState State, Portal? Portal, BoundParameter[] Values, bool IsShadowed);
 
     private static bool IsExplainable(SqlUnderstanding understood) =>
         understood.Statements is [{ Kind: SqlStatementKind.Select or SqlStatementKind.Insert or SqlStatementKind.Update or SqlStatementKind.Delete or SqlStatementKind.Merge }];
 
-    private Question Asked(Presented presented) => new(presented.Understood, presented.Text, sqlSession!, state, presented.Portal, uncommittedDdl);
+    private Question Asked(Presented presented) => new(presented.Understood, presented.Text, sqlSession!, state, presented.Portal, presented.Values ?? presented.Portal?.Bind.Parameters.ToArray() ?? [], uncommittedDdl);
+
+    /// <summary>Of a review that an edit has opened.</summary>
+    private Question? AskedOf(Review review) => edits.FirstOrDefault(e => e.Key.Action.Id == review.Action) is { Key: not null, Value: var edited } ? Asked(edited) : null;
 
     /// <summary>
     /// How many rows the target's planner expects, asked on a connection of its own while the statement is held, in bounded time. It
@@ -68,7 +71,7 @@ internal sealed partial class Session
         var beside = await Beside.OpenAsync(target, question.State, services.Limits, services.Wire, ct).ConfigureAwait(false);
         await using (beside.ConfigureAwait(false))
         {
-            var plan = await beside.ExplainAsync(text, TypesOf(question.Portal), question.Portal?.Bind.Parameters.ToArray() ?? [], ct).ConfigureAwait(false);
+            var plan = await beside.ExplainAsync(text, TypesOf(question.Portal), question.Values, ct).ConfigureAwait(false);
             return PlanReader.Read(plan, statement.Kind == SqlStatementKind.Select ? "read" : null, services.Limits.PlanSteps);
         }
     }

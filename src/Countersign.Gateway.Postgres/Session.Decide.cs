@@ -13,7 +13,16 @@ namespace Countersign.Gateway.Postgres;
 internal sealed partial class Session
 {
     /// <summary>What the client wants carried out, before it is an action.</summary>
-    private sealed record Presented(string Operation, string Text, SqlUnderstanding Understood, Portal? Portal);
+    private sealed record Presented(string Operation, string Text, SqlUnderstanding Understood, Portal? Portal)
+    {
+        /// <summary>Where a human has edited it: the chain with him in it, the values that he bound, and what it was before.</summary>
+        public ActorChain? Actors { get; init; }
+        public BoundParameter[]? Values { get; init; }
+        public Presented? Before { get; init; }
+
+        /// <summary>What was released in its place, edited.</summary>
+        public Presented? Edited { get; set; }
+    }
 
     private volatile Waiter? waiter;
     private SqlSession? sqlSession;
@@ -274,13 +283,13 @@ internal sealed partial class Session
         return new GatewayAction
         {
             Id = ActionId.New(),
-            Actors = actors,
+            Actors = presented.Actors ?? actors,
             Target = targetRef,
             Effects = deferred ? [SessionEffect()] : Effects(presented.Understood),
             Payload = new ActionPayload("postgres/3", presented.Operation, Encoding.UTF8.GetBytes(presented.Text))
             {
                 DisplayText = presented.Understood.Display,
-                Parameters = presented.Portal is { } portal ? Parameters(portal) : [],
+                Parameters = presented.Portal is { } portal ? Parameters(portal, presented.Values ?? portal.Bind.Parameters) : [],
                 Fields = presented.Understood.Consequences.OfType<SqlConsequence.ExecutesPrepared>()
                     .Select(e => ("prepared", statements.TryGetValue(e.Name, out var s) ? s.Text : "(unknown)")).ToArray(),
             },
@@ -324,9 +333,8 @@ internal sealed partial class Session
 
     private ResourceRef DatabaseResource() => new(SqlResources.Database, target.Name) { Parents = [(SqlResources.Target, target.Name)] };
 
-    private static ActionParameter[] Parameters(Portal portal)
+    private static ActionParameter[] Parameters(Portal portal, ReadOnlySpan<BoundParameter> bound)
     {
-        var bound = portal.Bind.Parameters;
         var result = new ActionParameter[bound.Length];
         for (var i = 0; i < bound.Length; i++)
         {
@@ -430,19 +438,20 @@ internal sealed partial class Session
         {
             var ruling = await services.Spine.SubmitAsync(action, () =>
             {
-                hold = new Hold(this, action, InTransaction ? services.Limits.HoldTransaction : services.Limits.HoldConnection,
-                    () => RederiveAsync(action, presented), (review, ended) => EstimateAsync(question, review, ended));
+                hold = new Hold(this, told => WaiterOf(action, presented, told), InTransaction ? services.Limits.HoldTransaction : services.Limits.HoldConnection, (review, ended) => EstimateAsync(question, review, ended));
                 waiter = hold.Waiter;
                 Interlocked.MemoryBarrier(); // either the cancel sees this waiter, or we see the cancel
                 if (cancelled == work) hold.Waiter.Leave(LeaveReason.Cancelled);
                 return hold.Waiter;
             }).ConfigureAwait(false);
             if (ruling is Ruling.Refused { Refusal: { ReasonCode: ReasonCodes.ShuttingDown, Review: var left } }) HeldReview = left;
+            presented.Edited = await EditedAsync(ruling).ConfigureAwait(false);
             return ruling;
         }
         finally
         {
             waiter = null;
+            edits.Clear();
             if (hold is not null) await hold.EndAsync().ConfigureAwait(false);
         }
     }
@@ -463,8 +472,19 @@ internal sealed partial class Session
             if (stateIsStale) return new Rederived.Refused(ReasonCodes.TargetChanged, "the session's state could not be read");
             var understood = AsExecuted(await UnderstandAsync(presented.Text, fresh: true).ConfigureAwait(false), presented.Portal);
             if (understood.Refusal is { } refusal) return new Rederived.Refused(refusal.Reason, refusal.Message);
+            if (presented.Before is { } before)
+            {
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(sessionEnded);
+                limit.CancelAfter(services.Limits.Beside);
+                await CompareAsync(before.Text, presented.Text, TypesOf(presented.Portal), new Dictionary<int, string?>(), limit.Token).ConfigureAwait(false);
+            }
+
             if (presented.Portal is { } portal) portal.Understood = understood;
             return new Rederived.As(Build(presented with { Understood = understood }, held.Notes) with { Id = held.Id, Intent = held.Intent });
+        }
+        catch (Exception e) when (e is ShapeException or BesideException)
+        {
+            return new Rederived.Refused(ReasonCodes.TargetChanged, "what was edited no longer answers what the client expects, or can not be compared");
         }
         catch (Exception e) when (e is DesyncException or IOException or OperationCanceledException or WireException)
         {

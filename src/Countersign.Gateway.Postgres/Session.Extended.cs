@@ -279,6 +279,7 @@ internal sealed partial class Session
         if (!skipping && !relay.BatchFailed) await SettleAsync(null).ConfigureAwait(false);
         await DropWithheldAsync().ConfigureAwait(false);
         skipping = false;
+        CloseEdit();
         relay.TryExpect(new Owed(OwedKind.Sync));
         FrontendWriter.WriteSync(Target.Output);
         EndBatch();
@@ -314,13 +315,13 @@ internal sealed partial class Session
         {
             if (portal is not null) portal.Born = relay.Sent;
             if (portal is { Name.Length: > 0 }) bound[portal.Name] = portal.Born;
-            if (!relay.TryExpect(owed))
+            if (portal?.Edited is { } edited ? !edited(owed) : !relay.TryExpect(owed))
             {
                 await DropWithheldAsync().ConfigureAwait(false);
                 return false;
             }
 
-            Target.Output.Write(frame.Whole.FirstSpan);
+            if (portal?.Edited is null) Target.Output.Write(frame.Whole.FirstSpan);
         }
 
         withheld.Clear();
@@ -339,7 +340,10 @@ internal sealed partial class Session
         if (await RefuseUnlessUnderstoodAsync(understood, text).ConfigureAwait(false) is { } refused) return new Ruling.Refused(refused.Refusal);
         portal.Understood = understood;
         if (understood.Statements.Count == 0) return new Ruling.Forward(null!);
-        return await DecideAsync(new Presented("execute", text, understood, portal)).ConfigureAwait(false);
+        var presented = new Presented("execute", text, understood, portal);
+        var ruling = await DecideAsync(presented).ConfigureAwait(false);
+        portal.Edited = presented.Edited is { } edited ? o => ForwardEdited(portal, edited, o) : null;
+        return ruling;
     }
 
     /// <summary>What was withheld is forgotten; what had been released for it was not sent, and its outcome says so.</summary>

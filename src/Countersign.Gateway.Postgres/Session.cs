@@ -247,11 +247,13 @@ internal sealed partial class Session(
             return;
         }
 
-        var ruling = await DecideAsync(new Presented("query", text, understood, null)).ConfigureAwait(false);
+        var presented = new Presented("query", text, understood, null);
+        var ruling = await DecideAsync(presented).ConfigureAwait(false);
+        var runs = presented.Edited ?? presented;
         switch (ruling)
         {
             case Ruling.Forward forward:
-                await ForwardQueryAsync(text, understood, forward.Passage).ConfigureAwait(false);
+                await ForwardQueryAsync(runs.Text, runs.Understood, forward.Passage).ConfigureAwait(false);
                 break;
             case Ruling.Refused { Refusal: var refusal }:
                 await RefuseQueryAsync(refusal).ConfigureAwait(false);

@@ -147,6 +147,9 @@ internal sealed class Portal(string name, PreparedStatement statement, BindMessa
     /// <summary>Its execution, once an Execute has taken the right: further Executes go on with it.</summary>
     public PortalRun? Run { get; set; }
 
+    /// <summary>Forwards what a human made of it in place of its Bind; null: it is forwarded as the client sent it.</summary>
+    public Func<Owed, bool>? Edited { get; set; }
+
     /// <summary>What the understanding said follows from it.</summary>
     public Sql.SqlUnderstanding? Understood { get; set; }
 }

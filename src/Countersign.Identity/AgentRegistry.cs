@@ -202,7 +202,7 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
         Find(actors.Agent.Name) is { } agent && agent.Id == actors.Agent.Id
         && ChainOf(agent) is { } now && now.Owner.Id == actors.Owner.Id
         && (agent.Delegated ? actors.OnBehalfOf is { } user && users.Find(user.Id) is not null : now.OnBehalfOf?.Id == actors.OnBehalfOf?.Id)
-        && actors.Via.All(h => users.Find(h.Id) is not null);
+        && actors.Via.All(h => users.Find(h.Id) is not null) && actors.Editors.All(h => users.Find(h.Id) is not null);
 
     private async Task<AgentChange> ChangeAsync(string type, string name, PrincipalRef author, Func<AgentDocument, (AgentChange? Ended, AgentDocument Changed, IssuedKey? Key)> change)
     {

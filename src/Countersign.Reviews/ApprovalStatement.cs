@@ -41,17 +41,22 @@ public static class ApprovalStatement
             ("agent", review.Agent.Id.Value),
             ("owner", review.Owner.Id.Value),
             ("for", review.OnBehalfOf?.Id.Value),
+            ("editors", review.Editors.Count == 0 ? null : CanonicalJson.Strings(review.Editors.Select(static e => e.Id.Value).Order(StringComparer.Ordinal))),
+            ("edited", review.Edit is not { } edit ? null : CanonicalJson.Object(
+                ("from", edit.From.Value), ("by", edit.By.Id.Value), ("statement", edit.Statement), ("parameters", Parameters(edit.Parameters)))),
             ("target", CanonicalJson.Object(("name", review.Target.Name), ("kind", review.Target.Kind), ("environment", review.Target.Environment))),
             ("operation", review.Operation),
             ("statement", review.Statement),
-            ("parameters", CanonicalJson.Array(review.Parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(
-                ("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))))),
+            ("parameters", Parameters(review.Parameters)),
             ("effects", CanonicalJson.Strings(review.Effects.Select(static e => e.Canonical))),
             ("notes", CanonicalJson.Strings(review.Notes)),
             ("revision", review.Revision.ContentHash),
             ("requirements", CanonicalJson.Array(review.Requirements.Select(static r => (CanonicalJson)r.ToCanonical()))),
             ("expires", CanonicalJson.Time(expires)),
             ("nonce", nonce)).ToString();
+
+    private static CanonicalJson Parameters(IReadOnlyList<ShownParameter> parameters) => CanonicalJson.Array(parameters.Select(static p => (CanonicalJson)CanonicalJson.Object(
+        ("type", p.Type), ("value", p.Text is null ? CanonicalJson.Nothing.Instance : p.Text))));
 
     /// <summary>
     /// Checks a statement that came back: same bytes as this review, person and channel give now, and not expired. What it

@@ -39,6 +39,9 @@ public sealed class Waiter(GatewayAction action, Func<ValueTask<Rederived>> deri
     private readonly Lock gate = new();
     private TaskCompletionSource wake = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LeaveReason? left;
+    private Waiter? successor;
+    private EditRequest? edit;
+    private bool editsAreOver;
 
     public GatewayAction Action { get; } = action;
 
@@ -51,6 +54,12 @@ public sealed class Waiter(GatewayAction action, Func<ValueTask<Rederived>> deri
     /// <summary>Tells the client about the review: when it opens or is joined, and when its requirements change.</summary>
     public Action<Review> Told { get; } = told;
 
+    /// <summary>
+    /// Makes of the held message what a human wants to be held in its place, under the same session: the waiter of that. Called by the
+    /// desk only while it waits, never beside <see cref="DeriveAfresh"/>. Null: this protocol, or this message, can not be edited.
+    /// </summary>
+    public Func<EditWish, PrincipalRef, ValueTask<Edited>>? Edit { get; init; }
+
     public LeaveReason? Left
     {
         get
@@ -59,13 +68,56 @@ public sealed class Waiter(GatewayAction action, Func<ValueTask<Rederived>> deri
         }
     }
 
+    /// <summary>Whoever leaves what was edited leaves what became of it.</summary>
     public void Leave(LeaveReason reason)
     {
+        Waiter? next;
         lock (gate)
         {
             left ??= reason;
             wake.TrySetResult();
+            next = successor;
         }
+
+        next?.Leave(reason);
+    }
+
+    /// <summary>From now on whoever leaves this one leaves that one too; one that has left already has.</summary>
+    internal void IsFollowedBy(Waiter next)
+    {
+        LeaveReason? gone;
+        lock (gate) (successor, gone) = (next, left);
+        if (gone is { } reason) next.Leave(reason);
+    }
+
+    /// <summary>False: another edit is under way, or the wait is over.</summary>
+    internal bool TryAsk(EditRequest request)
+    {
+        lock (gate)
+        {
+            if (edit is not null || editsAreOver) return false;
+            edit = request;
+            wake.TrySetResult();
+            return true;
+        }
+    }
+
+    internal EditRequest? TakeEdit()
+    {
+        lock (gate)
+        {
+            var taken = edit;
+            edit = null;
+            return taken;
+        }
+    }
+
+    /// <summary>Nobody waits here any more: who asked for an edit is told so.</summary>
+    internal void EndEdits()
+    {
+        EditRequest? left;
+        lock (gate) (left, edit, editsAreOver) = (edit, null, true);
+        left?.End(new EditResult(ReasonCodes.ReviewClosed, "the review was over before it could be edited", null));
     }
 
     internal void Wake()

@@ -81,6 +81,9 @@ public sealed record ShownParameter(string Type, string? Text)
         parameter.Raw is null ? null : parameter.Text ?? $"hex:{Convert.ToHexStringLower(parameter.Raw)}");
 }
 
+/// <summary>How an action came to be by an edit: from which review, what it said there, who changed it, when and why.</summary>
+public sealed record ReviewEdit(ReviewId From, string Statement, IReadOnlyList<ShownParameter> Parameters, PrincipalRef By, DateTimeOffset At, string? Comment);
+
 /// <summary>
 /// The wait for humans on one action. Immutable; each change is a compare-and-set of the next value. What is shown comes
 /// from the action that opened it; what runs is always a waiter's own action whose digest is equal (I3, P20).
@@ -106,6 +109,18 @@ public sealed record Review
 
     /// <summary>Humans behind earlier actors of a delegation.</summary>
     public IReadOnlyList<PrincipalRef> Via { get; init => field = value ?? []; } = []; // null: stored by a build that had none
+    /// <summary>Humans who changed what the agent had asked; like all of the actor chain they never say yes.</summary>
+    public IReadOnlyList<PrincipalRef> Editors { get; init => field = value ?? []; } = [];
+
+    /// <summary>What it was before somebody changed it; null for what an agent asked itself.</summary>
+    public ReviewEdit? Edit { get; init; }
+
+    /// <summary>Of an edited action: what was asked for before the edit, and stays asked for whatever policy asks of the new one.</summary>
+    public IReadOnlyList<Requirement> Floor { get; init => field = value ?? []; } = [];
+
+    /// <summary>The review of what somebody made of this one; its state is withdrawn then.</summary>
+    public ReviewId? EditedInto { get; init; }
+
     /// <summary>Groups of the agent when it asked.</summary>
     public IReadOnlyList<string> AgentGroups { get; init; } = [];
 
@@ -168,7 +183,7 @@ public sealed record Review
     public bool HasRunOut(DateTimeOffset now, TimeSpan detached) => ExpiresAt <= now || (DetachedAt is { } since && now - since >= detached);
 
     /// <summary>Humans of the actor chain: they may say no, never yes (I4).</summary>
-    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user);
+    public bool IsActor(OpaqueId user) => user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user) || Editors.Any(h => h.Id == user);
 
     /// <summary>SHA-256 over the shown effects, in their order.</summary>
     public string EffectsHash() =>

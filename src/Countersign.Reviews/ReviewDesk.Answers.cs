@@ -144,7 +144,7 @@ public sealed partial class ReviewDesk
         if (kind == AnswerKind.Deny) return null; // a no is heard in every stage
         if (Tally(review, review.Requirements, now).Progress.Stage is { } stage && !review.Requirements.Any(r => r.Stage == stage && r.GroupsAt(age).Any(speaking.Groups.Contains))) return ReasonCodes.NotYetAsked;
         if (!review.Requirements.All(r => r.IsJustifiedBy(comment))) return ReasonCodes.JustificationRequired;
-        return grant is null || (RequirementAlgebra.GrantOf(review.Requirements) is { } terms && grant.IsWithin(terms, review.Parameters)) ? null : ReasonCodes.GrantNotAllowed;
+        return grant is null || (review.Edit is null && RequirementAlgebra.GrantOf(review.Requirements) is { } terms && grant.IsWithin(terms, review.Parameters)) ? null : ReasonCodes.GrantNotAllowed;
     }
 
     /// <summary>
@@ -155,7 +155,7 @@ public sealed partial class ReviewDesk
 
     private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
     {
-        ReasonCodes.SelfApproval => $"`{user.Ref.Name}` is {(user.Ref.Id == review.Owner.Id ? "the owner of" : review.Via.Any(h => h.Id == user.Ref.Id) && user.Ref.Id != review.OnBehalfOf?.Id ? "behind an earlier actor of what came to" : "the user behind")} agent `{review.Agent.Name}`, and nobody approves their own action",
+        ReasonCodes.SelfApproval => $"`{user.Ref.Name}` {(review.Editors.Any(e => e.Id == user.Ref.Id) ? "has edited this action of" : user.Ref.Id == review.Owner.Id ? "is the owner of" : review.Via.Any(h => h.Id == user.Ref.Id) && user.Ref.Id != review.OnBehalfOf?.Id ? "is behind an earlier actor of what came to" : "is the user behind")} agent `{review.Agent.Name}`, and nobody approves their own action",
         ReasonCodes.AlreadyDecided => $"`{user.Ref.Name}` has answered already; one human counts once",
         ReasonCodes.NotEligible => $"`{user.Ref.Name}` may not approve this; it needs {Describe(review.Requirements)}",
         ReasonCodes.StatementMismatch => "the statement is not what this review says now, or is too old; look at it again",

@@ -120,7 +120,7 @@ public sealed partial class ReviewDesk
     /// <summary>The grant that these approvals give, where every one of them gives the same; null: this once.</summary>
     private Grant? GrantOf(Review released, GatewayAction action, IReadOnlyList<Answer> counting, Decision decision, DateTimeOffset now)
     {
-        if (counting.Count == 0 || counting.Any(static a => a.Grant is null) || RequirementAlgebra.GrantOf(decision.Requirements) is not { } terms) return null;
+        if (released.Edit is not null || counting.Count == 0 || counting.Any(static a => a.Grant is null) || RequirementAlgebra.GrantOf(decision.Requirements) is not { } terms) return null;
         var wishes = counting.Select(static a => a.Grant!).ToArray();
         var free = CanonicalJson.Array(wishes[0].Free.Select(static f => f.ToCanonical())).ToString();
         if (wishes.Any(w => !w.IsWithin(terms, released.Parameters) || CanonicalJson.Array(w.Free.Select(static f => f.ToCanonical())).ToString() != free)) return null;

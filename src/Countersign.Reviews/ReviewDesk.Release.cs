@@ -37,6 +37,8 @@ public sealed partial class ReviewDesk
             return Down(await DenyAsync(decided, version, decision.ReasonCode).ConfigureAwait(false));
         }
 
+        // What was asked for before an edit stays asked for: an edit is no way to fewer eyes.
+        if (review.Floor.Count > 0) decision = decision with { Requirements = RequirementAlgebra.Merge([.. review.Floor, .. decision.Requirements]) };
         if (Unticketed(fresh, decision.Requirements, review) is { } unticketed) return unticketed;
 
         // Taken after what may have lasted: deriving afresh asks the target.

@@ -196,6 +196,7 @@ public sealed partial class ReviewDesk(
         Owner = action.Actors.Owner,
         OnBehalfOf = action.Actors.OnBehalfOf,
         Via = action.Actors.Via,
+        Editors = action.Actors.Editors,
         AgentGroups = action.Actors.Groups,
         Target = action.Target,
         Effects = action.Effects.Select(ShownEffect.Of).ToArray(),
@@ -242,6 +243,13 @@ public sealed partial class ReviewDesk(
                 if (waiter.Left is { } reason) end = await LeaveAsync(id, waiter, reason).ConfigureAwait(false);
                 else if (store.FindOpen(id) is not { } current) end = Ended(id);
                 else if (current.Review.State == ReviewState.Approved) end = await TryReleaseAsync(current.Review, current.Version, waiter).ConfigureAwait(false);
+                else if (waiter.TakeEdit() is { } request)
+                {
+                    if (await EditHeldAsync(id, waiter, request).ConfigureAwait(false) is not var (next, successor)) continue;
+                    Unregister(id, waiter);
+                    waiter.EndEdits();
+                    (id, waiter) = (next, successor);
+                }
                 else await waiter.NextAsync().ConfigureAwait(false);
             }
 
@@ -250,6 +258,7 @@ public sealed partial class ReviewDesk(
         finally
         {
             Unregister(id, waiter);
+            waiter.EndEdits();
 
             // Whatever ended this wait and not the review: with nobody left it is detached.
             if (end is not HoldEnd.Released) await DetachIfReadableAsync(id, end is HoldEnd.Refused refused ? refused.ReasonCode : ReasonCodes.Internal).ConfigureAwait(false);
@@ -264,6 +273,7 @@ public sealed partial class ReviewDesk(
             ReviewState.Released => new HoldEnd.Refused(ReasonCodes.AlreadyReleased, "another connection that presented the same action has carried it out", review),
             ReviewState.Denied => new HoldEnd.Refused(review.CloseReason ?? ReasonCodes.ReviewDenied, DeniedText(review), review),
             ReviewState.Expired => new HoldEnd.Refused(ReasonCodes.ReviewExpired, "nobody approved it in time", review),
+            ReviewState.Withdrawn when review.EditedInto is { } into => new HoldEnd.Refused(ReasonCodes.ReviewEdited, $"`{review.ClosedBy}` has made something else of it, for another connection: review {into}", review),
             ReviewState.Withdrawn => new HoldEnd.Refused(ReasonCodes.ReviewWithdrawn, "it was withdrawn", review),
             _ => new HoldEnd.Refused(ReasonCodes.Internal, "the review was lost", review),
         };
@@ -337,6 +347,13 @@ public sealed partial class ReviewDesk(
 
     private Task<WriteResult> DetachAsync(Review review, long version, string why)
     {
+        if (review.Edit is not null)
+        {
+            // No agent can present what a human made of its action: without its connection it would wait for nobody.
+            var over = Close(review, ReviewState.Withdrawn, ReasonCodes.ReviewWithdrawn);
+            return WriteAsync(over, ReviewStore.Open, version, ReviewEntries.Simple("review-withdrawn", over, why));
+        }
+
         var next = review with { DetachedAt = time.GetUtcNow() };
         return WriteAsync(next, ReviewStore.Open, version, ReviewEntries.Simple("review-detached", next, why));
     }

@@ -14,6 +14,8 @@ public static class ReviewEntries
             ("classes", CanonicalJson.Strings(r.Effects.SelectMany(static e => e.DataClasses).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))),
             ("effectsSha256", r.EffectsHash()),
             ("expires", CanonicalJson.Time(r.ExpiresAt)),
+            ("editedFrom", r.Edit is { } edit ? (CanonicalJson)edit.From.Value : null),
+            ("editors", r.Editors.Count > 0 ? CanonicalJson.Strings(r.Editors.Select(static e => e.Id.Value)) : null),
             ("voided", voided is null ? null : CanonicalJson.Strings(voided.Select(static a => a.User.Value)))),
         Body(r));
 
@@ -23,6 +25,14 @@ public static class ReviewEntries
     /// <summary>From here on the card says how much: who answers behind this entry could see it.</summary>
     internal static EntryDraft Estimated(Review r, Estimate estimate) => new("review-estimated",
         Fields(r, ("known", estimate.Why is null)), CanonicalJson.Object(("says", estimate.Says)));
+
+    /// <summary>The end of what the agent asked, by a human who made something else of it; what, is in the entry that opens `into`.</summary>
+    internal static EntryDraft Edited(Review r, Review into) => new("review-edited",
+        Fields(r, ("reason", r.CloseReason), ("user", into.Edit!.By.Id.Value), ("into", into.Id.Value)),
+        CanonicalJson.Object(("name", into.Edit.By.Name), ("comment", into.Edit.Comment), ("statement", into.Statement)));
+
+    internal static EntryDraft EditRefused(Review r, OpaqueId user, string channel, string reason, string statement) => new("edit-refused",
+        Fields(r, ("user", user.Value), ("channel", channel), ("reason", reason)), CanonicalJson.Object(("statement", statement)));
 
     internal static EntryDraft StageOpened(Review r, int stage) => new("stage-opened", Fields(r, ("stage", stage)), null);
 

@@ -257,6 +257,8 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
             "review-joined" => ("The agent came back and waits again", ""),
             "review-detached" => ("The agent left; the review stays open", "warn"),
             "review-escalated" => ("More people may answer now", "warn"),
+            "review-edited" => ($"{who} made something else of it, which waits in {entry["into"]}", "warn"),
+            "edit-refused" => ($"An edit of {who} was refused: {entry["reason"]}", "bad"),
             "review-estimated" => (entry["known"] == "true" ? "The target's planner said how many rows it expects" : "There is no estimate of the rows", ""),
             "review-reopened" => ("Decided afresh: more is needed", "warn"),
             "approvals-voided" => ("The target changed: approvals no longer count", "bad"),

@@ -24,6 +24,9 @@ public sealed record ReviewView
     /// <summary>What the reader had written, so that a refused answer does not cost his words.</summary>
     public string? Comment { get; init; }
 
+    /// <summary>He may make something else of it, for others to approve.</summary>
+    public required bool MayEdit { get; init; }
+
     public bool CanApprove => Voice.CannotApprove is null;
 
     /// <summary>Nobody waits: what is approved now runs when the agent comes back.</summary>
@@ -35,7 +38,7 @@ public sealed record ReviewView
     public IReadOnlyList<string> CommentPatterns => Review.Requirements.SelectMany(static r => r.JustifyPatterns).Distinct(StringComparer.Ordinal).ToArray();
 
     /// <summary>What may be granted beside this one action; null: nothing.</summary>
-    public GrantTerms? MayGrant => Review.IsOpen ? RequirementAlgebra.GrantOf(Review.Requirements) : null;
+    public GrantTerms? MayGrant => Review is { IsOpen: true, Edit: null } ? RequirementAlgebra.GrantOf(Review.Requirements) : null;
 
     public IEnumerable<string> Approvals => Review.Answers.Where(static a => a.Kind == AnswerKind.Approve).Select(static a => a.Name);
 
@@ -76,6 +79,7 @@ public sealed record ReviewView
     {
         Review = review,
         Voice = desk.VoiceOf(reader.User, review, reader.Channel),
+        MayEdit = desk.MayEdit(reader.User, review, reader.Channel),
         Waiters = desk.WaiterCount(review.Id),
         Now = now,
         Touched = Effects.Touched(review.Effects, seams.Frameworks),

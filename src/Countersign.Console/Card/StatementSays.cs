@@ -10,8 +10,11 @@ namespace Countersign.Pages.Card;
 /// </summary>
 public sealed record StatementSays(
     string Review, string Statement, string Target, string Environment, IReadOnlyList<ShownParameter> Parameters,
-    IReadOnlyList<ShownEffect> Effects, IReadOnlyList<string> Notes, string? Comment, GrantWish? Grant, DateTimeOffset Expires)
+    IReadOnlyList<ShownEffect> Effects, IReadOnlyList<string> Notes, string? Comment, GrantWish? Grant, DateTimeOffset Expires, StatementSays.Was? Edited)
 {
+    /// <summary>What it was before a human edited it.</summary>
+    public sealed record Was(string From, string Statement, IReadOnlyList<ShownParameter> Parameters);
+
     public static StatementSays Of(string statement)
     {
         using var json = JsonDocument.Parse(statement);
@@ -19,13 +22,16 @@ public sealed record StatementSays(
         var target = root.GetProperty("target");
         return new StatementSays(
             Text(root, "review"), Text(root, "statement"), Text(target, "name"), Text(target, "environment"),
-            root.GetProperty("parameters").EnumerateArray().Select(static p => new ShownParameter(Text(p, "type"), p.GetProperty("value").GetString())).ToArray(),
+            Values(root),
             root.GetProperty("effects").EnumerateArray().Select(static e => Effect(e.GetString()!)).ToArray(),
             root.GetProperty("notes").EnumerateArray().Select(static n => n.GetString()!).ToArray(),
             root.TryGetProperty("comment", out var comment) ? comment.GetString() : null,
             root.TryGetProperty("grant", out var grant) ? GrantWish.Read(grant) : null,
-            DateTimeOffset.Parse(Text(root, "expires"), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal));
+            DateTimeOffset.Parse(Text(root, "expires"), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal),
+            root.TryGetProperty("edited", out var edited) ? new Was(Text(edited, "from"), Text(edited, "statement"), Values(edited)) : null);
     }
+
+    private static ShownParameter[] Values(JsonElement of) => of.GetProperty("parameters").EnumerateArray().Select(static p => new ShownParameter(Text(p, "type"), p.GetProperty("value").GetString())).ToArray();
 
     private static ShownEffect Effect(string canonical)
     {

@@ -55,7 +55,7 @@ sealed record PolicyAnnotations(string? Id, string? Reason, IReadOnlyList<string
 /// <summary>The annotation language: a closed set, each with its form and its place. Anything else is an error at load.</summary>
 static class AnnotationLanguage
 {
-    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify", "ticket", "grant"];
+    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify", "ticket", "grant", "edit"];
     static readonly string[] NotInThisBuild = ["stepup", "preview", "maxrows"];
     static readonly string[] Known = ["id", "reason", "control", "review", .. Requirements];
 
@@ -130,6 +130,9 @@ static class AnnotationLanguage
             : Pattern("ticket", t, bad, "write @ticket for any ticket, or @ticket(\"/OPS-[0-9]+/\") for one that matches as a whole");
         var grant = Grant(annotations.GetValueOrDefault("grant"), bad);
 
+        var edit = annotations.TryGetValue("edit", out var allowed);
+        if (edit && allowed != "allowed") bad("edit", $"`{allowed}` is not what `@edit` says", "write @edit(\"allowed\"), or leave it out: then nobody edits");
+
         return [.. terms.Select((term, n) => new Requirement
         {
             Stage = term.Stage,
@@ -140,6 +143,7 @@ static class AnnotationLanguage
             JustifyPatterns = justified,
             TicketPatterns = ticketed,
             Grant = grant,
+            Edit = edit && allowed == "allowed",
             Escalations = escalations,
         })];
     }

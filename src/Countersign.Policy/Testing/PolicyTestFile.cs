@@ -212,6 +212,7 @@ sealed class PolicyTestFile
             JustifyPatterns = justify is string pattern ? [pattern] : [],
             TicketPatterns = node.Text("ticket") is { } ticket ? [ticket] : [],
             Grant = node.Find("grant") is { } g ? GrantOf(g) : null,
+            Edit = node.Find("edit") is { } edit && YamlReader.Value(edit) is true,
             Escalations = [.. node.List("escalate").Select(s => Step(s, node.At)).OrderBy(s => s.After).ThenBy(s => string.Join('\0', s.Groups), StringComparer.Ordinal)],
         };
         node.Done();

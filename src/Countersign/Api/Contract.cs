@@ -94,6 +94,22 @@ internal sealed record CardEstimate(string Says, IReadOnlyList<CardRows> Rows, I
         estimate.Why is null, estimate.At);
 }
 
+/// <summary>What it was before `by` edited it, in review `from`.</summary>
+internal sealed record CardEdit(string By, DateTimeOffset At, string? Comment, string From, string Statement, IReadOnlyList<CardParameter> Parameters)
+{
+    public static CardEdit? Of(ReviewEdit? edit) => edit is null ? null : new(
+        VisibleText.Of(edit.By.Name, multiline: false), edit.At, edit.Comment is null ? null : VisibleText.Of(edit.Comment), edit.From.Value, VisibleText.Of(edit.Statement),
+        edit.Parameters.Select(static (p, i) => new CardParameter(i + 1, VisibleText.Of(p.Type, multiline: false), p.Text is null ? null : VisibleText.Of(p.Text))).ToArray());
+}
+
+/// <summary>The whole statement, and the bound values that differ, as text by position from 1; the others stay.</summary>
+internal sealed record EditAsk(string Statement, IReadOnlyList<EditValue>? Values = null, string? Comment = null);
+
+internal sealed record EditValue(int Position, string? Value);
+
+/// <summary>The review that what was edited waits in, for somebody else.</summary>
+internal sealed record EditDone(string Review, string Reason, string Message);
+
 internal sealed record CardRows(string Does, string? Relation, long Rows);
 
 /// <summary>A step of the plan, `depth` from 0; without conditions, which hold values.</summary>
@@ -124,7 +140,8 @@ internal sealed record ReviewCard(
     IReadOnlyList<CardAnswer> Answers,
     DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, DateTimeOffset? DetachedAt,
     DateTimeOffset? ClosedAt, string? CloseReason, string? ClosedBy, CardOutcome? Outcome,
-    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant, bool GlassBroken = false, CardEstimate? Estimate = null)
+    string? CannotApprove, CardGrantTerms? MayGrant, string? Grant, bool GlassBroken = false, CardEstimate? Estimate = null,
+    CardEdit? Edit = null, string? EditedInto = null, bool MayEdit = false)
 {
     /// <summary>The humans behind earlier actors of a delegation, who asked for it too.</summary>
     public IReadOnlyList<string> Via { get; init; } = [];
@@ -149,8 +166,9 @@ internal sealed record ReviewCard(
         r.CreatedAt, r.ExpiresAt, r.DetachedAt, r.ClosedAt, r.CloseReason, r.ClosedBy is null ? null : Line(r.ClosedBy),
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
         cannotApprove,
-        r.IsOpen && RequirementAlgebra.GrantOf(r.Requirements) is { } terms ? new CardGrantTerms((int)terms.For.TotalSeconds, terms.Uses) : null,
-        r.Grant?.Value, r.GlassBrokenBy is not null, CardEstimate.Of(r.Estimate))
+        r is { IsOpen: true, Edit: null } && RequirementAlgebra.GrantOf(r.Requirements) is { } terms ? new CardGrantTerms((int)terms.For.TotalSeconds, terms.Uses) : null,
+        r.Grant?.Value, r.GlassBrokenBy is not null, CardEstimate.Of(r.Estimate),
+        CardEdit.Of(r.Edit), r.EditedInto?.Value)
     {
         Via = r.Via.Select(static h => Line(h.Name)).ToArray(),
     };
@@ -308,6 +326,8 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
 [JsonSerializable(typeof(ReviewCard))]
 [JsonSerializable(typeof(StatementRequest))]
 [JsonSerializable(typeof(StatementDraft))]
+[JsonSerializable(typeof(EditAsk))]
+[JsonSerializable(typeof(EditDone))]
 [JsonSerializable(typeof(AnswerRequest))]
 [JsonSerializable(typeof(AnswerDone))]
 [JsonSerializable(typeof(AgentList))]

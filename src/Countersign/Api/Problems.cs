@@ -27,7 +27,7 @@ internal static class Problems
     {
         ReasonCodes.ReviewUnknown => HttpStatusCode.NotFound,
         ReasonCodes.ReviewClosed or ReasonCodes.AlreadyDecided or ReasonCodes.StatementMismatch => HttpStatusCode.Conflict,
-        ReasonCodes.JustificationRequired or ReasonCodes.GrantNotAllowed or ReasonCodes.TooLarge => HttpStatusCode.UnprocessableContent,
+        ReasonCodes.JustificationRequired or ReasonCodes.GrantNotAllowed or ReasonCodes.TooLarge or ReasonCodes.EditNotPossible or ReasonCodes.EditChangesShape or ReasonCodes.Unparseable => HttpStatusCode.UnprocessableContent,
         ReasonCodes.JournalUnavailable => HttpStatusCode.ServiceUnavailable,
         _ => HttpStatusCode.Forbidden,
     };

@@ -23,6 +23,7 @@ internal static class ReviewEndpoints
         reviews.MapGet("/stream", Stream).Produces<ReviewCard>(contentType: "text/event-stream").WithSummary("Each change of a review that I may see, as server-sent events");
         reviews.MapGet("/{id}", Get).Produces<ReviewCard>().WithSummary("The whole card");
         reviews.MapPost("/{id}/statements", Draft).Produces<StatementDraft>().WithSummary("The statement that my answer would commit to");
+        reviews.MapPost("/{id}/edits", EditAsync).Produces<EditDone>().WithSummary("Make something else of what is held, for others to approve, where policy allows it");
         reviews.MapPost("/{id}/answers", AnswerAsync).Produces<AnswerDone>().WithMetadata(new RequestSizeLimitAttribute(MaxAnswerBytes)).WithSummary("Answer with a statement, unchanged");
     }
 
@@ -106,6 +107,22 @@ internal static class ReviewEndpoints
             : Problems.Refused(result);
     }
 
+    private static async Task<IResult> EditAsync(HttpContext http, ReviewDesk desk, string id, EditAsk body)
+    {
+        if (!TryFind(http, desk, id, out var review, out var refused)) return refused;
+        var me = SignedIn.Of(http);
+        var values = new Dictionary<int, string?>();
+        foreach (var value in body.Values ?? [])
+        {
+            if (!values.TryAdd(value.Position, value.Value)) return Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotSupported, $"`values` names ${value.Position} twice");
+        }
+
+        var result = await desk.EditAsync(review.Id, me.User, me.Channel, new EditWish(body.Statement, values, string.IsNullOrEmpty(body.Comment) ? null : body.Comment)).ConfigureAwait(false);
+        return result.Accepted
+            ? Results.Json(new EditDone(result.Review!.Id.Value, result.ReasonCode, result.Message), ApiJson.Default.EditDone)
+            : Problems.Refused(new AnswerResult(result.ReasonCode, result.Message, result.Review ?? review));
+    }
+
     private static bool TryFind(HttpContext http, ReviewDesk desk, string id, out Review review, out IResult refused)
     {
         review = null!;
@@ -127,6 +144,6 @@ internal static class ReviewEndpoints
             : review.Answers.Any(a => a.User == me.User.Ref.Id) ? ReasonCodes.AlreadyDecided
             : eligible.Any(u => u.Ref.Id == me.User.Ref.Id) ? null
             : ReasonCodes.NotEligible;
-        return ReviewCard.Of(review, desk.WaiterCount(review.Id), desk.Asking(review), eligible.Select(static u => u.Ref.Name), cannot);
+        return ReviewCard.Of(review, desk.WaiterCount(review.Id), desk.Asking(review), eligible.Select(static u => u.Ref.Name), cannot) with { MayEdit = desk.MayEdit(me.User, review, me.Channel) };
     }
 }

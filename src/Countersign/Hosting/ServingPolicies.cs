@@ -77,7 +77,7 @@ internal sealed partial class ServingPolicies(
         var facts = new ReviewFacts
         {
             Id = review.Id.Value,
-            Actors = new ActorChain(review.Agent, review.Owner, review.OnBehalfOf) { Groups = agents.Find(review.Agent.Name)?.Groups ?? [], Via = review.Via },
+            Actors = new ActorChain(review.Agent, review.Owner, review.OnBehalfOf) { Groups = agents.Find(review.Agent.Name)?.Groups ?? [], Via = review.Via, Editors = review.Editors },
             Target = review.Target,
             Groups = groups,
             Verbs = review.Effects.Select(static e => Enum.Parse<Verb>(e.Verb, ignoreCase: true)).Distinct().ToArray(),

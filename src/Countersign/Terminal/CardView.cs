@@ -40,6 +40,14 @@ internal static class CardView
                 $"[grey]${p.Position}[/] {(p.Value?.Length > LongText ? $"as written above[grey], {p.Value.Length} characters[/]" : $"[aqua]{Shown.Line(ValuesInPlace.Literal(p))}[/]")} [grey]{Shown.Line(p.Type)}[/]")));
         }
 
+        if (card.Edit is { } edit)
+        {
+            Row(rows, "edited by", $"{Shown.Line(edit.By)} [grey]of review {Shown.Line(edit.From)}[/]{(edit.Comment is { } why ? $"\n[italic]“{Shown.Text(why)}”[/]" : "")}");
+            Row(rows, "it was", $"[strikethrough]{Shown.Text(edit.Statement)}[/]");
+            foreach (var (was, _) in edit.Parameters.Zip(card.Parameters).Where(static v => v.First.Value != v.Second.Value)) Row(rows, "", $"[grey]${was.Position} was[/] {Shown.Line(ValuesInPlace.Literal(was))}");
+        }
+
+        if (card.EditedInto is { } into) Row(rows, "became", $"review {Shown.Line(into)}");
         Gap(rows);
         Row(rows, "touches", string.Join('\n', card.Effects.Select(Effect)));
         if (card.Estimate is { } estimate) Row(rows, "how much", estimate.Known ? $"{Shown.Line(estimate.Says)} [grey](the planner's estimate)[/]" : $"[grey]{Shown.Line(estimate.Says)}[/]");

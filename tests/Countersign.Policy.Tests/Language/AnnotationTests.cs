@@ -58,6 +58,8 @@ public sealed class AnnotationTests(World world)
     [InlineData("@review(\"dba\") @justify(\"/(/\")")]
     [InlineData("@review(\"dba\") @justify(\"/(?=a)/\")")]
     [InlineData("@review(\"dba\") @ticket(\"OPS\")")]
+    [InlineData("@review(\"dba\") @edit")]
+    [InlineData("@review(\"dba\") @edit(\"yes\")")]
     [InlineData("@review(\"dba\") @grant(\"30s\")")]
     [InlineData("@review(\"dba\") @grant(\"13h\")")]
     [InlineData("@review(\"dba\") @grant(\"30m, 0\")")]
@@ -127,7 +129,7 @@ public sealed class AnnotationTests(World world)
         using var store = world.Store("""
             @id("all") @review("dba, sre & security > oncall:cto") @quorum("2 & 1 > 1") @justify("/[A-Z]+-[0-9]+/") @ticket("/OPS-[0-9]+/") @grant("30m, 5")
             permit (principal, action in Action::"write", resource);
-            @review("a & b") @quorum("3") @grant("1h")
+            @review("a & b") @quorum("3") @grant("1h") @edit("allowed")
             permit (principal, action in Action::"destroy", resource);
             """);
         Requirement Of(int stage, int quorum, params string[] groups) => new()
@@ -143,6 +145,7 @@ public sealed class AnnotationTests(World world)
             Policies = ["all"],
         };
         Assert.Equal([Of(0, 2, "dba", "sre"), Of(0, 1, "security"), Of(1, 1, "oncall:cto")], store.Current.Policies[0].Requirements);
+        Assert.Equal((false, true), (store.Current.Policies[0].Requirements.Any(static r => r.Edit), store.Current.Policies[1].Requirements.All(static r => r.Edit)));
         Assert.Equal([(0, 3, "a", 10), (0, 3, "b", 10)], store.Current.Policies[1].Requirements.Select(static r => (r.Stage, r.Quorum, r.Groups[0], r.Grant!.Uses)));
     }
 
