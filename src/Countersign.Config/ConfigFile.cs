@@ -64,7 +64,7 @@ public static class ConfigFile
         var references = new References(folder, environment);
 
         var groups = PeopleReader.Groups(root["groups"]);
-        var targets = TargetReader.Targets(root["targets"], references);
+        var (targets, servers) = TargetReader.Targets(root["targets"], references);
         var listen = ListenReader.Read(root["listen"], references);
         var users = PeopleReader.Users(root["users"], groups, root["identity"]["oidc"].Exists);
         var identity = IdentityReader.Read(root["identity"], references, groups);
@@ -82,13 +82,14 @@ public static class ConfigFile
             Groups = groups,
             OnCall = onCall,
             Channels = channels,
-            Routes = RoutingReader.Routes(root["routing"], channels, new RoutingReader.Known(targets.Keys.ToArray(), targets.Values.Select(static t => t.Environment).ToArray(), classification, onCall)),
+            Routes = RoutingReader.Routes(root["routing"], channels, new RoutingReader.Known([.. targets.Keys, .. servers.Keys], [.. targets.Values.Select(static t => t.Environment), .. servers.Values.Select(static s => s.Environment)], classification, onCall)),
             Governance = Governance(root["governance"]),
             Review = Review(root["review"], root["identity"]["oidc"].Exists),
             Identity = identity,
             Users = users,
             Federation = FederationReader.Read(root["identity"], references, listen, users.Select(static u => u.Name).ToArray(), identity.Oidc),
             Targets = targets,
+            McpServers = servers,
             Classification = classification,
             Telemetry = new TelemetryConfig(Otlp(root["telemetry"]["otlp"])),
         };

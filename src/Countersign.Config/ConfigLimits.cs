@@ -39,6 +39,12 @@ internal static class ConfigLimits
     /// <summary>A third of the 30 seconds after which a common driver gives up when it hears nothing (P12).</summary>
     public static readonly DurationLimit Notice = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5));
 
+    /// <summary>Ten seconds less than the minute after which common MCP clients give a request up.</summary>
+    public static readonly DurationLimit McpHold = new(TimeSpan.FromSeconds(50), TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
+
+    /// <summary>Arguments of a program that is an MCP server, and variables and headers of one: far more than any has.</summary>
+    public const int McpItems = 100;
+
     /// <summary>NIST SP 800-63B-4 for AAL2: an hour without a request.</summary>
     public static readonly DurationLimit SessionIdle = new(TimeSpan.FromHours(1), TimeSpan.FromMinutes(1), TimeSpan.FromHours(24));
 

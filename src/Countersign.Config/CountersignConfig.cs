@@ -48,6 +48,9 @@ public sealed record CountersignConfig
     /// <summary>Targets by name.</summary>
     public required IReadOnlyDictionary<string, TargetConfig> Targets { get; init; }
 
+    /// <summary>MCP servers by name; no name is that of a database too.</summary>
+    public IReadOnlyDictionary<string, McpServerConfig> McpServers { get; init; } = new Dictionary<string, McpServerConfig>();
+
     public required Classification Classification { get; init; }
     public required TelemetryConfig Telemetry { get; init; }
 }

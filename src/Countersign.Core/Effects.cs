@@ -10,7 +10,7 @@ public enum Verb
     Administer,
 }
 
-/// <summary>A fact about an effect, as Cedar can hold it: Bool, Long, String or Set of String.</summary>
+/// <summary>A fact about an effect, as Cedar can hold it: Bool, Long, String, Set of String, or a record of these.</summary>
 public abstract record FactValue
 {
     private FactValue() { }
@@ -32,12 +32,37 @@ public abstract record FactValue
         }
     }
 
+    /// <summary>Named values; equality is by content.</summary>
+    public sealed record Record(IReadOnlyDictionary<string, FactValue> Members) : FactValue
+    {
+        public bool Equals(Record? other) =>
+            other is not null && Members.Count == other.Members.Count && Members.All(m => other.Members.TryGetValue(m.Key, out var value) && value == m.Value);
+
+        public override int GetHashCode()
+        {
+            var hash = 0;
+            foreach (var (name, value) in Members) hash ^= HashCode.Combine(name, value);
+            return hash;
+        }
+    }
+
     public static implicit operator FactValue(bool value) => new Flag(value);
     public static implicit operator FactValue(long value) => new Number(value);
     public static implicit operator FactValue(string value) => new Text(value);
 
     public static FactValue Of(IEnumerable<string> values) =>
         new Set(values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray());
+
+    /// <summary>As statements and entries hold it.</summary>
+    public CanonicalJson ToCanonical() => this switch
+    {
+        Flag f => f.Value,
+        Number n => n.Value,
+        Text t => t.Value,
+        Set s => CanonicalJson.Strings(s.Values),
+        Record r => new CanonicalJson.Members(new SortedDictionary<string, CanonicalJson>(r.Members.ToDictionary(static m => m.Key, static m => m.Value.ToCanonical()), StringComparer.Ordinal)),
+        _ => throw new InvalidOperationException("a fact value of no known kind"),
+    };
 }
 
 /// <summary>
@@ -83,17 +108,7 @@ public sealed record Effect(Verb Verb, string Action, ResourceRef Resource)
     public CanonicalJson ToCanonical()
     {
         var facts = new SortedDictionary<string, CanonicalJson>(StringComparer.Ordinal);
-        foreach (var (name, value) in Facts)
-        {
-            facts.Add(name, value switch
-            {
-                FactValue.Flag f => f.Value,
-                FactValue.Number n => n.Value,
-                FactValue.Text t => t.Value,
-                FactValue.Set s => CanonicalJson.Strings(s.Values),
-                _ => throw new InvalidOperationException("a fact value of no known kind"),
-            });
-        }
+        foreach (var (name, value) in Facts) facts.Add(name, value.ToCanonical());
 
         return CanonicalJson.Object(
             ("verb", Verb.ToString().ToLowerInvariant()),

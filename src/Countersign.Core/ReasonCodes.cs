@@ -64,6 +64,10 @@ public static class ReasonCodes
     public const string NotUnderstood = "not-understood";
     public const string NotSupported = "not-supported";
     public const string TooLarge = "too-large";
+    public const string UnknownTool = "unknown-tool";
+    public const string ToolChanged = "tool-changed";
+    public const string HeaderMismatch = "header-mismatch";
+    public const string SessionForeign = "session-foreign";
     public const string UnsafeSetting = "unsafe-setting";
     public const string NotUtf8 = "not-utf8";
 

@@ -56,6 +56,9 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
 {
     private const string Collection = "agents";
 
+    /// <summary>Names of agents by the ids of their keys; as many at most as there are keys.</summary>
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<string, string> byKeyId = new(StringComparer.Ordinal);
+
     /// <summary>Longest agent name, in characters: PostgreSQL's own limit for a role name.</summary>
     public const int MaxNameLength = 63;
 
@@ -86,6 +89,19 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
         var matches = false;
         foreach (var key in agent.Keys) matches |= key.RevokedAt is null & CryptographicOperations.FixedTimeEquals(key.BearerHash, presented);
         return matches ? agent : null;
+    }
+
+    /// <summary>The agent whose key this is, for protocols that send the key alone: the key says its own id, and the id leads to the agent.</summary>
+    public AgentEntry? FindByKey(string secret)
+    {
+        if (secret.Length is < 13 or > 256 || secret[12] != '_') return null;
+        var keyId = secret[4..12];
+        if (byKeyId.TryGetValue(keyId, out var name)) return FindByBearer(name, secret);
+
+        // Keys are issued elsewhere in this process and never change hands, so what was found once stays true.
+        if (List().FirstOrDefault(a => a.Keys.Any(k => k.KeyId == keyId)) is not { } agent) return null;
+        byKeyId.TryAdd(keyId, agent.Name);
+        return FindByBearer(agent.Name, secret);
     }
 
     /// <summary>The chain of this agent, or null when its owner or user is no longer a user here: then it may not act.</summary>

@@ -14,13 +14,14 @@ public sealed class PolicyRevision
     readonly IPolicyEvaluator evaluator;
     readonly Dictionary<string, Mentions> mentions;
 
-    PolicyRevision(CedarRuntime cedar, Revision id, IReadOnlyList<LoadedPolicy> policies, PolicyStoreOptions options)
+    PolicyRevision(CedarRuntime cedar, Revision id, IReadOnlyList<LoadedPolicy> policies, PolicySchema schema, PolicyStoreOptions options)
     {
         this.cedar = cedar;
         Id = id;
         Policies = policies;
-        mentions = cedar.Schema.Actions.Keys.ToDictionary(a => a, a => MentionsOf(a), StringComparer.Ordinal);
-        official = new CedarEvaluator(cedar, policies, mentions);
+        Schema = schema;
+        mentions = schema.Requests.Actions.Keys.ToDictionary(a => a, a => MentionsOf(a), StringComparer.Ordinal);
+        official = new CedarEvaluator(cedar, schema.Requests, policies, mentions);
         var hot = options.Evaluator?.Invoke(official, policies) ?? official;
         if (options.Cache is { } limits) caching = new CachingEvaluator(hot, Key, limits);
         evaluator = caching ?? hot;
@@ -32,6 +33,9 @@ public sealed class PolicyRevision
     /// <summary>Its policies in the order of files and places, the shipped ones last where they hold.</summary>
     public IReadOnlyList<LoadedPolicy> Policies { get; }
 
+    /// <summary>What its policies were validated against, and its requests are checked by.</summary>
+    public PolicySchema Schema { get; }
+
     /// <summary>Answers found in and missing from the decision cache so far, and kept now.</summary>
     public (long Hits, long Misses, int Kept) CacheUse => caching is null ? default : (caching.Hits, caching.Misses, caching.Count);
 
@@ -42,7 +46,7 @@ public sealed class PolicyRevision
     {
         var found = new Mentions();
         foreach (var policy in Policies)
-            if (Scope.CoversAction(policy.Json, cedar.Schema.Groups[action])) found.Add(policy.Json);
+            if (Scope.CoversAction(policy.Json, Schema.Requests.Groups[action])) found.Add(policy.Json);
         return found;
     }
 
@@ -50,17 +54,17 @@ public sealed class PolicyRevision
         official.Refuse(request) is null ? RequestKey.Of(request, mentions[request.Effect.Action]) : null;
 
     /// <summary>Loads a snapshot: a revision, or why there is none.</summary>
-    internal static PolicyLoad Load(CedarRuntime cedar, PolicySnapshot snapshot, PolicyStoreOptions options)
+    internal static PolicyLoad Load(CedarRuntime cedar, PolicySnapshot snapshot, PolicySchema schema, PolicyStoreOptions options)
     {
-        var (policies, diagnostics) = PolicyLoader.Load(cedar, snapshot);
-        var id = new Revision(snapshot.ContentHash(cedar.Version), snapshot.GitCommit);
+        var (policies, diagnostics) = PolicyLoader.Load(cedar, snapshot, schema);
+        var id = new Revision(snapshot.ContentHash(cedar.Version, schema), snapshot.GitCommit);
         if (diagnostics.Count > 0) return new PolicyLoad(null, id, diagnostics);
 
         var own = policies;
-        policies = [.. policies, .. cedar.ShippedPolicies.Where(s => !own.Any(p => !p.IsForbid && ((s.NamesApprove && p.NamesApprove) || (s.NamesGateway && p.NamesGateway))))];
+        policies = [.. policies, .. cedar.ShippedPolicies.Where(s => !own.Any(p => !p.IsForbid && ((s.NamesApprove && p.NamesApprove) || (s.NamesGateway && p.NamesGateway) || (s.NamesUnknownTool && p.NamesUnknownTool))))];
         if (policies.GroupBy(p => p.Id, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
             return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Id, $"the id `{twice.Key}` is a shipped policy's", "give the policy another id", twice.First().Source)]);
-        var revision = new PolicyRevision(cedar, id, policies, options);
+        var revision = new PolicyRevision(cedar, id, policies, schema, options);
         if (revision.official.Warm() is not { } failure) return new PolicyLoad(revision, id, []);
         revision.Drain();
         return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Unavailable, $"the policy guest cannot hold this set: {failure}")]);
@@ -81,6 +85,10 @@ public sealed class PolicyRevision
         }
         return (Decision.Combine(Id, effects, answers.SelectMany(a => a.Requirements)), drained);
     }
+
+    /// <summary>Whether some policy could permit such an effect, with or without review, whatever its conditions say.</summary>
+    internal async ValueTask<(IReadOnlyList<bool> Could, bool IsDrained)> CouldPermitAsync(IReadOnlyList<PolicyRequest> requests, CancellationToken cancellation) =>
+        requests.Count == 0 ? ([], false) : await official.CouldPermitAsync(requests, cancellation);
 
     internal async ValueTask<(ApproveAnswer Answer, bool IsDrained)> CanApproveAsync(ApproveRequest request, CancellationToken cancellation)
     {

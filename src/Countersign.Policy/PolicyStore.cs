@@ -20,6 +20,9 @@ public sealed record PolicyStoreOptions
     /// cache). Null, the default: the official engine.
     /// </summary>
     public Func<IPolicyEvaluator, IReadOnlyList<LoadedPolicy>, IPolicyEvaluator>? Evaluator { get; init; }
+
+    /// <summary>What policies are validated against. Null, the default: the shipped schema.</summary>
+    public PolicySchema? Schema { get; init; }
 }
 
 /// <summary>
@@ -35,6 +38,7 @@ public sealed class PolicyStore : IDisposable
     readonly PolicyStoreOptions options;
     readonly Lock swapping = new();
     volatile PolicyRevision current;
+    volatile PolicySchema schema;
 
     PolicyStore(CedarRuntime cedar, string folder, PolicyRevision first, PolicyStoreOptions options)
     {
@@ -42,6 +46,7 @@ public sealed class PolicyStore : IDisposable
         this.options = options;
         Folder = folder;
         current = first;
+        schema = first.Schema;
     }
 
     /// <summary>Loads a folder. False: nothing can be decided, and the diagnostics say why.</summary>
@@ -68,16 +73,16 @@ public sealed class PolicyStore : IDisposable
 
     internal static bool TryOpen(CedarRuntime cedar, string folder, PolicySnapshot snapshot, PolicyStoreOptions options, [NotNullWhen(true)] out PolicyStore? store, out IReadOnlyList<PolicyDiagnostic> diagnostics)
     {
-        var load = PolicyRevision.Load(cedar, snapshot, options);
+        var load = PolicyRevision.Load(cedar, snapshot, options.Schema ?? cedar.Schema, options);
         diagnostics = load.Diagnostics;
         store = load.Loaded is null ? null : new PolicyStore(cedar, folder, load.Loaded, options);
         return store is not null;
     }
 
     /// <summary>Every error of a folder, as `policy check` prints them; empty when it would load.</summary>
-    public static IReadOnlyList<PolicyDiagnostic> Check(CedarRuntime cedar, string folder, PolicyFolderLimits? limits = null)
+    public static IReadOnlyList<PolicyDiagnostic> Check(CedarRuntime cedar, string folder, PolicyFolderLimits? limits = null, PolicySchema? schema = null)
     {
-        var load = PolicyRevision.Load(cedar, PolicySnapshot.Read(folder, limits ?? new PolicyFolderLimits()), new PolicyStoreOptions { Cache = null });
+        var load = PolicyRevision.Load(cedar, PolicySnapshot.Read(folder, limits ?? new PolicyFolderLimits()), schema ?? cedar.Schema, new PolicyStoreOptions { Cache = null });
         load.Loaded?.Drain();
         return load.Diagnostics;
     }
@@ -133,13 +138,42 @@ public sealed class PolicyStore : IDisposable
     /// <summary>Reads the folder again and swaps when it loads and differs; on any error the revision in force stays.</summary>
     public PolicyLoad Reload() => Swap(PolicySnapshot.Read(Folder, options.Folder));
 
+    /// <summary>
+    /// Validates the folder against another schema and swaps both at once; on any error the revision in force stays, with its schema.
+    /// </summary>
+    public PolicyLoad Use(PolicySchema other)
+    {
+        lock (swapping)
+        {
+            var before = schema;
+            schema = other;
+            var load = Swap(PolicySnapshot.Read(Folder, options.Folder));
+            if (load.Loaded is null) schema = before;
+            return load;
+        }
+    }
+
+    /// <summary>
+    /// Whether some policy could permit this effect to this agent, with or without review: scopes alone are looked at, and forbids without
+    /// conditions. Never false for what may be permitted. Asked for what is shown to an agent, never for what runs.
+    /// </summary>
+    public async ValueTask<IReadOnlyList<bool>> CouldPermitAsync(IReadOnlyList<PolicyRequest> requests, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(requests);
+        for (var attempt = 1; ; attempt++)
+        {
+            var (could, drained) = await current.CouldPermitAsync(requests, cancellation);
+            if (!drained || attempt == Attempts) return could;
+        }
+    }
+
     internal PolicyLoad Swap(PolicySnapshot snapshot)
     {
         lock (swapping) // one load at a time: the last one read is the last one in force
         {
-            var id = new Revision(snapshot.ContentHash(cedar.Version), snapshot.GitCommit);
+            var id = new Revision(snapshot.ContentHash(cedar.Version, schema), snapshot.GitCommit);
             if (id == current.Id && snapshot.Faults.Count == 0) return new PolicyLoad(current, id, []);
-            var load = PolicyRevision.Load(cedar, snapshot, options);
+            var load = PolicyRevision.Load(cedar, snapshot, schema, options);
             if (load.Loaded is null) return load;
             var before = current;
             current = load.Loaded;
@@ -150,7 +184,7 @@ public sealed class PolicyStore : IDisposable
 
     internal PolicySnapshot Read() => PolicySnapshot.Read(Folder, options.Folder);
 
-    internal Revision IdOf(PolicySnapshot snapshot) => new(snapshot.ContentHash(cedar.Version), snapshot.GitCommit);
+    internal Revision IdOf(PolicySnapshot snapshot) => new(snapshot.ContentHash(cedar.Version, schema), snapshot.GitCommit);
 
     /// <summary>Frees the guests.</summary>
     public void Dispose() => current.Drain();

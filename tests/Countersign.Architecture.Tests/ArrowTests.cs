@@ -21,6 +21,7 @@ public sealed class ArrowTests
         ["Gateway"] = ["Core", "Config", "Policy", "Identity", "Reviews", "Journal"],
         ["Gateway.Postgres"] = ["Core", "Config", "Identity", "Gateway", "PgWire", "Reviews", "Sql"],
         ["Channels"] = ["Core", "Identity", "Journal", "Reviews"],
+        ["Gateway.Mcp"] = ["Core", "Config", "Identity", "Gateway", "Journal", "Reviews"],
         ["Console"] = ["Core", "Gateway", "Policy", "Identity", "Reviews", "Journal"],
         ["Storage"] = ["Core", "Journal", "Reviews", "Identity"],
     };

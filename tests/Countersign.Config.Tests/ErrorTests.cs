@@ -31,7 +31,7 @@ public sealed class ErrorTests
                 "9:5: targets.shop.database: missing: `database`, the one database that agents reach",
                 "9:5: targets.shop.user: missing: `user`, the gateway's own role on the target",
                 "9:5: targets.shop.password: missing: `password`, as `{ env: NAME }` or `{ file: path }`",
-                "9:11: targets.shop.kind: `oracle` is not a kind of target; `postgres` is the one kind there is",
+                "9:11: targets.shop.kind: `oracle` is not a kind of target; use `postgres` or `mcp`",
                 "10:11: targets.shop.port: `70000` is not a whole number from 1 to 65535",
             ],
             result.Errors.Select(static e => e.ToString()));

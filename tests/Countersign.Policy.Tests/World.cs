@@ -69,7 +69,7 @@ public sealed class World : IDisposable
         store.DecideAsync(action, context ?? Now).AsTask().GetAwaiter().GetResult();
 
     internal PolicyLoad Load(PolicyStoreOptions? options, params (string Path, string Text)[] files) =>
-        PolicyRevision.Load(Cedar, PolicySnapshot.Of(files), options ?? new PolicyStoreOptions());
+        PolicyRevision.Load(Cedar, PolicySnapshot.Of(files), Cedar.Schema, options ?? new PolicyStoreOptions());
 
     internal PolicyStore Store(string text, PolicyStoreOptions? options = null) => Store(options, ("main.cedar", text));
 

@@ -40,6 +40,15 @@ internal sealed class References(string folder, Func<string, string?> environmen
         return null;
     }
 
+    /// <summary>Full path of a folder that is there; null where it is wrong, or none is named.</summary>
+    public string? Folder(Cursor at)
+    {
+        if (at.Text is not { } text) return null;
+        if (text.Length > 0 && !text.Any(char.IsControl) && Path.GetFullPath(text, folder) is var full && Directory.Exists(full)) return full;
+        at.Fail("not a folder that is there; make it, or name another");
+        return null;
+    }
+
     /// <summary>A listener's certificate and key: both readable, belonging together, and made for a server.</summary>
     public TlsConfig? Tls(Cursor at)
     {

@@ -22,25 +22,37 @@ internal static class TargetReader
         ["pg_execute_server_program"] = StrongRole.ExecuteServerProgram,
     };
 
-    public static IReadOnlyDictionary<string, TargetConfig> Targets(Cursor at, References references)
+    /// <summary>Keys of targets that are databases, and of nothing else.</summary>
+    private static readonly string[] DatabaseKeys = ["host", "port", "database", "user", "password", "tls", "ca", "allow-strong-role"];
+
+    public static (IReadOnlyDictionary<string, TargetConfig> Databases, IReadOnlyDictionary<string, McpServerConfig> Servers) Targets(Cursor at, References references)
     {
         var names = new NameReader("target");
         var targets = new Dictionary<string, TargetConfig>(StringComparer.Ordinal);
+        var servers = new Dictionary<string, McpServerConfig>(StringComparer.Ordinal);
         foreach (var (name, key, target) in at.Entries())
         {
             // Read even where the name is wrong: every error at once.
             var fresh = names.TryTake(key, name);
+            if (target["kind"].Text is "mcp")
+            {
+                foreach (var foreign in DatabaseKeys.Where(k => target[k].Exists)) target[foreign].Fail("is for a target of kind `postgres`; remove it");
+                if (McpReader.Server(name, target, references) is { } server && fresh) servers.Add(name, server);
+                continue;
+            }
+
+            foreach (var foreign in McpReader.Keys.Where(k => target[k].Exists)) target[foreign].Fail("is for a target of kind `mcp`; remove it");
             if (Target(name, target, references) is { } read && fresh) targets.Add(name, read);
         }
 
-        return targets;
+        return (targets, servers);
     }
 
     /// <summary>Null where something is wrong that was reported.</summary>
     private static TargetConfig? Target(string name, Cursor at, References references)
     {
-        var kind = at["kind"].Required("`kind`; `postgres` is the one kind there is");
-        if (kind is not null and not "postgres") at["kind"].Fail($"`{Shown.Text(kind)}` is not a kind of target; `postgres` is the one kind there is");
+        var kind = at["kind"].Required("`kind`: `postgres` or `mcp`");
+        if (kind is not null and not "postgres") at["kind"].Fail($"`{Shown.Text(kind)}` is not a kind of target; use `postgres` or `mcp`{DidYouMean.Hint(kind, ["postgres", "mcp"])}");
         var environment = at["environment"].Required("`environment`, such as `prod`; policies decide by it");
         if (environment is not null) NameReader.Check(at["environment"], environment, "environment");
         var host = Host(at["host"]);

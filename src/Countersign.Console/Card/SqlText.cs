@@ -18,9 +18,12 @@ public sealed class SqlText : ComponentBase
     [Parameter, EditorRequired] public string Sql { get; set; } = "";
     [Parameter] public IReadOnlyList<ShownParameter> Values { get; set; } = [];
 
+    /// <summary>It is no SQL: shown as it is.</summary>
+    [Parameter] public bool Plain { get; set; }
+
     protected override void BuildRenderTree(RenderTreeBuilder builder)
     {
-        if (Sql.Length > LongStatement)
+        if (Plain || Sql.Length > LongStatement)
         {
             Txt.Write(builder, Sql, multiline: true, ascii: false);
             return;

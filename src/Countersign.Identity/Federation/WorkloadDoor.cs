@@ -116,6 +116,23 @@ public sealed class WorkloadDoor : IDisposable
         };
     }
 
+    /// <summary>
+    /// A token whose agent the client does not name: the one agent of its issuer that it fits. What it says is believed only once it
+    /// was validated for that agent.
+    /// </summary>
+    public async Task<WorkloadSignIn> ByTokenAsync(string token, CancellationToken ct)
+    {
+        if (WorkloadTokens.Claims(token, limits) is not { } claims) return await RefusedAsync("", ReasonCodes.TokenMalformed, "token", null).ConfigureAwait(false);
+        var issuer = WorkloadTokens.String(claims, "iss");
+        var who = claims.TryGetProperty("act", out var act) && act.ValueKind == JsonValueKind.Object ? act : claims;
+        var fitting = byToken.Values.Where(k => k.Issuer.Issuer == issuer && Matches(k.Workload, who)).Take(2).ToArray();
+        if (fitting.Length != 1) return await RefusedAsync("", byToken.Values.Any(k => k.Issuer.Issuer == issuer) ? ReasonCodes.TokenSubject : ReasonCodes.TokenIssuer, "token", claims).ConfigureAwait(false);
+        return await ByTokenAsync(fitting[0].Workload.Agent, token, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>Issuers that tokens may come from, for clients that look for one.</summary>
+    public IReadOnlyList<string> Issuers => issuers.Select(static i => i.Issuer).ToArray();
+
     /// <summary>A client certificate, which TLS has proven to be the client's, for the agent of this name.</summary>
     /// <param name="between">Authorities between that the client sent along.</param>
     public async Task<WorkloadSignIn> ByCertificateAsync(string agent, X509Certificate2? certificate, X509Certificate2Collection between)

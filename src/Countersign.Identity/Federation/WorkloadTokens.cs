@@ -131,6 +131,9 @@ internal sealed class WorkloadTokens(TokenIssuer issuer, IssuerKeys keys, Federa
         return parts.Length == 3 && !parts[2].AsSpan().ContainsAnyExcept(Base64UrlCharacters) && Json(parts[0]) is { } header && Json(parts[1]) is { } claims ? (header, claims) : null;
     }
 
+    /// <summary>What a token says of itself, believed by nobody yet; null for what is no token.</summary>
+    public static JsonElement? Claims(string token, FederationLimits limits) => token.Length <= limits.TokenChars ? Parts(token)?.Claims : null;
+
     private static JsonElement? Json(string part)
     {
         try

@@ -38,10 +38,39 @@ public sealed class CedarRuntime : IDisposable
         tools = new GuestPool<CedarGuest>(() => new CedarGuest(Module, Limits.Guest), new GuestPoolLimits { Size = 1, Wait = Limits.LoadTime });
         using var version = Ask("getCedarVersion", g => g.Version());
         Version = version.RootElement.GetString()!;
-        Schema = RequestSchema.Read(this);
-        var (shipped, faults) = PolicyLoader.Load(this, PolicySnapshot.Of([("countersign:administer.cedar", Shipped.Administer), ("countersign:approve.cedar", Shipped.Approve)]));
+        Schema = new PolicySchema(Shipped.Schema, RequestSchema.Read(this, Shipped.Schema, out var errors) ?? throw new InvalidOperationException("the shipped schema does not parse: " + string.Join("; ", errors.Select(e => e.Message))));
+        ShippedPolicies = Load(("countersign:administer.cedar", Shipped.Administer), ("countersign:approve.cedar", Shipped.Approve), ("countersign:mcp.cedar", Shipped.Mcp));
+        Untyped = Load(("countersign:untyped.cedar", Shipped.Untyped)).Single();
+    }
+
+    IReadOnlyList<LoadedPolicy> Load(params (string, string)[] files)
+    {
+        var (shipped, faults) = PolicyLoader.Load(this, PolicySnapshot.Of(files), Schema);
         if (faults.Count > 0) throw new InvalidOperationException("the shipped policies do not load: " + string.Join("; ", faults));
-        ShippedPolicies = shipped;
+        return shipped;
+    }
+
+    /// <summary>A whole schema from its text: one that <see cref="Extend"/> made elsewhere. Null, with what Cedar says, when it is none.</summary>
+    public PolicySchema? Parse(string text, out IReadOnlyList<string> errors)
+    {
+        var requests = RequestSchema.Read(this, text, out var faults);
+        errors = [.. faults.Select(f => f.Message)];
+        return requests is null ? null : new PolicySchema(text, requests);
+    }
+
+    /// <summary>The shipped schema with further text in its namespace <c>Mcp</c>; null, with what Cedar says, when that is no schema.</summary>
+    public PolicySchema? Extend(string mcp, out IReadOnlyList<string> errors)
+    {
+        errors = [];
+        if (mcp.Length == 0) return Schema;
+
+        // The namespace of what MCP servers offer is the last one of the file, and its brace the last character.
+        var shipped = Shipped.Schema.TrimEnd();
+        var text = string.Concat(shipped.AsSpan(0, shipped.Length - 1), "\n", mcp, "}\n");
+        var requests = RequestSchema.Read(this, text, out var faults);
+        if (requests is not null) return new PolicySchema(text, requests);
+        errors = [.. faults.Select(f => f.Message)];
+        return null;
     }
 
     /// <summary>Version of Cedar's engine, as it says itself.</summary>
@@ -49,10 +78,15 @@ public sealed class CedarRuntime : IDisposable
 
     internal CedarLimits Limits { get; }
     internal GuestModule Module { get; }
-    internal RequestSchema Schema { get; }
 
-    /// <summary>What holds unless a folder brings its own: who approves, and who administers.</summary>
+    /// <summary>The shipped schema.</summary>
+    public PolicySchema Schema { get; }
+
+    /// <summary>What holds unless a folder brings its own: who approves, who administers, and who looks at calls of tools that nobody has trusted.</summary>
     internal IReadOnlyList<LoadedPolicy> ShippedPolicies { get; }
+
+    /// <summary>What a permit without review becomes that does not mind arguments which no policy can read. Part of no set: it only ever makes stricter.</summary>
+    internal LoadedPolicy Untyped { get; }
 
     internal JsonDocument Invoke<T>(string export, T argument)
     {
@@ -92,6 +126,12 @@ static class Shipped
 
     /// <summary>The text of the approve policy that holds unless a folder brings its own.</summary>
     public static string Approve { get; } = Encoding.UTF8.GetString(Bytes("approve.cedar"));
+
+    /// <summary>The text of the policy of calls of tools that nobody has trusted, likewise.</summary>
+    public static string Mcp { get; } = Encoding.UTF8.GetString(Bytes("mcp.cedar"));
+
+    /// <summary>The text of what is asked for arguments that no policy can read.</summary>
+    public static string Untyped { get; } = Encoding.UTF8.GetString(Bytes("untyped.cedar"));
 
     /// <summary>The text of the policy of who administers, likewise.</summary>
     public static string Administer { get; } = Encoding.UTF8.GetString(Bytes("administer.cedar"));

@@ -12,7 +12,10 @@ namespace Countersign.Policy.Cedar;
 sealed class RequestSchema
 {
     /// <summary>Facts by name, resource types, and every group that the action is in.</summary>
-    internal sealed record ActionShape(FrozenSet<string> Groups, FrozenSet<string> Resources, FrozenDictionary<string, Type> Facts);
+    internal sealed record ActionShape(FrozenSet<string> Groups, FrozenSet<string> Resources, FrozenDictionary<string, FactShape> Facts);
+
+    /// <summary>Of what kind a fact is; of a record, what it holds.</summary>
+    internal sealed record FactShape(Type Kind, FrozenDictionary<string, FactShape>? Members = null);
 
     /// <summary>Attributes of the context that this room fills in itself.</summary>
     static readonly string[] OwnContext = ["target", "intent", "time"];
@@ -31,30 +34,45 @@ sealed class RequestSchema
     /// <summary>Every action of the schema with the groups that it is in, itself included.</summary>
     public FrozenDictionary<string, FrozenSet<string>> Groups { get; }
 
-    public static RequestSchema Read(CedarRuntime cedar)
+    /// <summary>Reads a schema. Null when it does not parse: the errors say why.</summary>
+    public static RequestSchema? Read(CedarRuntime cedar, string text, out IReadOnlyList<CedarError> errors)
     {
-        using var answer = cedar.InvokeText("schemaToJsonWithResolvedTypes", Shipped.Schema);
+        using var answer = cedar.InvokeText("schemaToJsonWithResolvedTypes", text);
         if (answer.RootElement.GetProperty("type").GetString() != "success")
-            throw new InvalidOperationException("the shipped schema does not parse: " + string.Join("; ", CedarError.ReadAll(answer.RootElement).Select(e => e.Message)));
-        var root = answer.RootElement.GetProperty("json").GetProperty("");
-        var types = root.GetProperty("commonTypes");
-        var members = root.GetProperty("actions").EnumerateObject().ToDictionary(
+        {
+            errors = CedarError.ReadAll(answer.RootElement);
+            return null;
+        }
+        errors = [];
+        var namespaces = answer.RootElement.GetProperty("json").EnumerateObject().ToArray();
+        var types = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
+        var actions = new List<(string Name, JsonElement Value)>();
+        foreach (var space in namespaces)
+        {
+            if (space.Value.TryGetProperty("commonTypes", out var common))
+                foreach (var type in common.EnumerateObject()) types.Add(space.Name.Length == 0 ? type.Name : $"{space.Name}::{type.Name}", type.Value);
+            foreach (var action in space.Value.GetProperty("actions").EnumerateObject())
+                actions.Add((ActionName.Of(space.Name.Length == 0 ? ActionName.Type : $"{space.Name}::{ActionName.Type}", action.Name), action.Value));
+        }
+        var members = actions.ToDictionary(
             a => a.Name,
-            a => a.Value.TryGetProperty("memberOf", out var m) ? m.EnumerateArray().Select(g => g.GetProperty("id").GetString()!).ToArray() : [],
+            a => a.Value.TryGetProperty("memberOf", out var m)
+                ? m.EnumerateArray().Select(g => ActionName.Of(g.TryGetProperty("type", out var t) ? t.GetString()! : ActionName.Type, g.GetProperty("id").GetString()!)).ToArray()
+                : [],
             StringComparer.Ordinal);
         var groups = members.Keys.ToFrozenDictionary(a => a, a => Closure(a, members), StringComparer.Ordinal);
 
         var shapes = new Dictionary<string, ActionShape>(StringComparer.Ordinal);
-        foreach (var action in root.GetProperty("actions").EnumerateObject())
+        foreach (var (name, action) in actions)
         {
-            if (!action.Value.TryGetProperty("appliesTo", out var applies)) continue;
+            if (!action.TryGetProperty("appliesTo", out var applies)) continue;
             if (!applies.GetProperty("principalTypes").EnumerateArray().Any(p => p.GetString() == "Agent")) continue;
             var context = Resolve(applies.GetProperty("context"), types);
-            var facts = new Dictionary<string, Type>(StringComparer.Ordinal);
+            var facts = new Dictionary<string, FactShape>(StringComparer.Ordinal);
             foreach (var attribute in context.GetProperty("attributes").EnumerateObject())
-                if (!OwnContext.Contains(attribute.Name)) facts.Add(attribute.Name, Kind(attribute.Value));
-            shapes.Add(action.Name, new ActionShape(
-                groups[action.Name],
+                if (!OwnContext.Contains(attribute.Name)) facts.Add(attribute.Name, Shape(attribute.Value, types));
+            shapes.Add(name, new ActionShape(
+                groups[name],
                 applies.GetProperty("resourceTypes").EnumerateArray().Select(r => r.GetString()!).ToFrozenSet(StringComparer.Ordinal),
                 facts.ToFrozenDictionary(StringComparer.Ordinal)));
         }
@@ -71,22 +89,24 @@ sealed class RequestSchema
         return seen.ToFrozenSet(StringComparer.Ordinal);
     }
 
-    static JsonElement Resolve(JsonElement type, JsonElement types)
+    static JsonElement Resolve(JsonElement type, Dictionary<string, JsonElement> types)
     {
-        while (types.TryGetProperty(type.GetProperty("type").GetString()!, out var named)) type = named;
+        while (types.TryGetValue(type.GetProperty("type").GetString()!, out var named)) type = named;
         return type;
     }
 
-    static Type Kind(JsonElement attribute)
+    static FactShape Shape(JsonElement attribute, Dictionary<string, JsonElement> types)
     {
-        // An effect's facts are optional in the shipped schema; one that is not needs a check that a request has it.
+        // An effect's facts are optional in the schema; one that is not needs a check that a request has it.
         if (!attribute.TryGetProperty("required", out var required) || required.GetBoolean()) throw new InvalidOperationException("a fact of the schema must be optional");
-        return attribute.GetProperty("type").GetString() switch
+        var type = Resolve(attribute, types);
+        return type.GetProperty("type").GetString() switch
         {
-            "Bool" or "Boolean" => typeof(FactValue.Flag),
-            "Long" => typeof(FactValue.Number),
-            "String" => typeof(FactValue.Text),
-            "Set" => typeof(FactValue.Set),
+            "Bool" or "Boolean" => new FactShape(typeof(FactValue.Flag)),
+            "Long" => new FactShape(typeof(FactValue.Number)),
+            "String" => new FactShape(typeof(FactValue.Text)),
+            "Set" => new FactShape(typeof(FactValue.Set)),
+            "Record" => new FactShape(typeof(FactValue.Record), type.GetProperty("attributes").EnumerateObject().ToFrozenDictionary(a => a.Name, a => Shape(a.Value, types), StringComparer.Ordinal)),
             var other => throw new InvalidOperationException($"a fact of the schema has the type `{other}`, which no fact can have"),
         };
     }
@@ -97,10 +117,16 @@ sealed class RequestSchema
         if (!actions.TryGetValue(effect.Action, out var shape)) return $"the action `{effect.Action}` does not exist in the schema";
         if (!shape.Groups.Contains(Name(effect.Verb))) return $"the action `{effect.Action}` is not in the group `{Name(effect.Verb)}`";
         if (!shape.Resources.Contains(effect.Resource.Type)) return $"the action `{effect.Action}` does not apply to a resource of type `{effect.Resource.Type}`";
-        foreach (var (name, value) in effect.Facts)
+        return Check(effect.Facts, shape.Facts, "");
+    }
+
+    static string? Check(IReadOnlyDictionary<string, FactValue> facts, FrozenDictionary<string, FactShape> shapes, string within)
+    {
+        foreach (var (name, value) in facts)
         {
-            if (!shape.Facts.TryGetValue(name, out var kind)) return $"the fact `{name}` does not exist in the schema";
-            if (value.GetType() != kind) return $"the fact `{name}` is not of the type that the schema gives it";
+            if (!shapes.TryGetValue(name, out var shape)) return $"the fact `{within}{name}` does not exist in the schema";
+            if (value.GetType() != shape.Kind) return $"the fact `{within}{name}` is not of the type that the schema gives it";
+            if (value is FactValue.Record record && Check(record.Members, shape.Members!, $"{within}{name}.") is { } fault) return fault;
         }
         return null;
     }

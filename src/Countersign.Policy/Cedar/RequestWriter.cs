@@ -10,7 +10,7 @@ namespace Countersign.Policy.Cedar;
 static class RequestWriter
 {
     /// <summary>Names of the preparsed sets within a guest.</summary>
-    public const string DecideSet = "decide", ApproveSet = "approve", BreakGlassSet = "break-glass", AdministerSet = "administer";
+    public const string DecideSet = "decide", CouldSet = "could", ApproveSet = "approve", BreakGlassSet = "break-glass", AdministerSet = "administer";
 
     /// <summary>This gateway, as policies name it.</summary>
     const string Gateway = "countersign";
@@ -18,14 +18,15 @@ static class RequestWriter
     static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     /// <summary>A request about one effect, for <c>statefulIsAuthorized</c>, or for <c>isAuthorized</c> when <paramref name="policies"/> are given.</summary>
-    public static ReadOnlyMemory<byte> Effect(RequestSchema schema, PolicyRequest request, IReadOnlyDictionary<string, JsonElement>? policies = null)
+    public static ReadOnlyMemory<byte> Effect(RequestSchema schema, PolicyRequest request, IReadOnlyDictionary<string, JsonElement>? policies = null, string set = DecideSet)
     {
         var buffer = new ArrayBufferWriter<byte>(1024);
         using var w = new Utf8JsonWriter(buffer, Options);
         var (actors, target, intent, effect, context) = request;
         w.WriteStartObject();
+        var (actionType, actionId) = ActionName.ToCedar(effect.Action);
         Uid(w, "principal", "Agent", actors.Agent.Name);
-        Uid(w, "action", "Action", effect.Action);
+        Uid(w, "action", actionType, actionId);
         Uid(w, "resource", effect.Resource.Type, effect.Resource.Id);
 
         w.WriteStartObject("context");
@@ -37,7 +38,37 @@ static class RequestWriter
         Optional(w, "model", intent.Model);
         w.WriteEndObject();
         Moment(w, context.Now);
-        foreach (var (name, value) in effect.Facts)
+        Facts(w, effect.Facts);
+        w.WriteEndObject();
+
+        w.WriteStartArray("entities");
+        AgentEntity(w, actors);
+        foreach (var human in actors.Humans.DistinctBy(static h => h.Name, StringComparer.Ordinal)) UserEntity(w, human, context);
+        Begin(w, effect.Resource.Type, effect.Resource.Id);
+        w.WriteStartArray("parents");
+        foreach (var (type, id) in Ancestors(target, effect.Resource, context)) Uid(w, null, type, id);
+        w.WriteEndArray();
+        w.WriteEndObject();
+        Begin(w, actionType, actionId);
+        w.WriteStartArray("parents");
+        foreach (var group in schema.Groups[effect.Action])
+        {
+            if (group == effect.Action) continue;
+            var (groupType, groupId) = ActionName.ToCedar(group);
+            Uid(w, null, groupType, groupId);
+        }
+        w.WriteEndArray();
+        w.WriteEndObject();
+        w.WriteEndArray();
+        Policies(w, policies, set);
+        w.WriteEndObject();
+        w.Flush();
+        return buffer.WrittenMemory;
+    }
+
+    static void Facts(Utf8JsonWriter w, IReadOnlyDictionary<string, FactValue> facts)
+    {
+        foreach (var (name, value) in facts)
         {
             switch (value)
             {
@@ -49,30 +80,14 @@ static class RequestWriter
                     foreach (var item in s.Values) w.WriteStringValue(Valid(item));
                     w.WriteEndArray();
                     break;
+                case FactValue.Record r:
+                    w.WriteStartObject(name);
+                    Facts(w, r.Members);
+                    w.WriteEndObject();
+                    break;
                 default: throw new InvalidOperationException("a fact value of no known kind");
             }
         }
-        w.WriteEndObject();
-
-        w.WriteStartArray("entities");
-        AgentEntity(w, actors);
-        foreach (var human in actors.Humans.DistinctBy(static h => h.Name, StringComparer.Ordinal)) UserEntity(w, human, context);
-        Begin(w, effect.Resource.Type, effect.Resource.Id);
-        w.WriteStartArray("parents");
-        foreach (var (type, id) in Ancestors(target, effect.Resource, context)) Uid(w, null, type, id);
-        w.WriteEndArray();
-        w.WriteEndObject();
-        Begin(w, "Action", effect.Action);
-        w.WriteStartArray("parents");
-        foreach (var group in schema.Groups[effect.Action])
-            if (group != effect.Action) Uid(w, null, "Action", group);
-        w.WriteEndArray();
-        w.WriteEndObject();
-        w.WriteEndArray();
-        Policies(w, policies, DecideSet);
-        w.WriteEndObject();
-        w.Flush();
-        return buffer.WrittenMemory;
     }
 
     /// <summary>A request about one approver.</summary>

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Countersign.Core;
 using Countersign.Policy.Cedar;
 using Countersign.Policy.Loading;
@@ -11,16 +12,19 @@ namespace Countersign.Policy.Evaluation;
 sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
 {
     readonly CedarRuntime cedar;
+    readonly RequestSchema schema;
     readonly Dictionary<string, LoadedPolicy> policies;
     readonly Dictionary<string, Mentions> mentions;
     readonly GuestPool<CedarGuest> guests;
 
     /// <param name="cedar">The engine.</param>
+    /// <param name="schema">What requests are checked by.</param>
     /// <param name="policies">The set, validated; the shipped approve policy included where it holds.</param>
     /// <param name="mentions">What the policies that can apply to an action read.</param>
-    public CedarEvaluator(CedarRuntime cedar, IReadOnlyList<LoadedPolicy> policies, Dictionary<string, Mentions> mentions)
+    public CedarEvaluator(CedarRuntime cedar, RequestSchema schema, IReadOnlyList<LoadedPolicy> policies, Dictionary<string, Mentions> mentions)
     {
         this.cedar = cedar;
+        this.schema = schema;
         this.policies = policies.ToDictionary(p => p.Id, StringComparer.Ordinal);
         this.mentions = mentions;
         var decide = Set(policies);
@@ -28,9 +32,11 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
         var approve = Set(policies.Where(p => p.IsForbid || p.NamesApprove));
         var breakGlass = Set(policies.Where(p => p.IsForbid || p.NamesBreakGlass));
         var administer = Set(policies.Where(p => p.IsForbid || p.NamesGateway));
+        var could = Could(policies);
         guests = new GuestPool<CedarGuest>(() => new CedarGuest(cedar.Module, cedar.Limits.Guest, guest =>
         {
             Preparse(guest, RequestWriter.DecideSet, decide);
+            Preparse(guest, RequestWriter.CouldSet, could);
             Preparse(guest, RequestWriter.ApproveSet, approve);
             Preparse(guest, RequestWriter.BreakGlassSet, breakGlass);
             Preparse(guest, RequestWriter.AdministerSet, administer);
@@ -39,6 +45,34 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
 
     static byte[] Set(IEnumerable<LoadedPolicy> policies) =>
         JsonSerializer.SerializeToUtf8Bytes(new { staticPolicies = policies.ToDictionary(p => p.Id, p => p.Text, StringComparer.Ordinal) });
+
+    /// <summary>Permits without their conditions, and forbids that have none: whatever this set denies, the real one denies too.</summary>
+    static byte[] Could(IEnumerable<LoadedPolicy> policies) =>
+        JsonSerializer.SerializeToUtf8Bytes(new { staticPolicies = policies.Where(p => !p.IsForbid || p.Json.GetProperty("conditions").GetArrayLength() == 0).ToDictionary(p => p.Id, Unconditional, StringComparer.Ordinal) });
+
+    static JsonNode Unconditional(LoadedPolicy policy)
+    {
+        var json = JsonNode.Parse(policy.Json.GetRawText())!;
+        json["conditions"] = new JsonArray();
+        return json;
+    }
+
+    /// <summary>Whether the scopes of the set leave each of these possible. A fault leaves it possible: this only says what is shown.</summary>
+    public async ValueTask<(IReadOnlyList<bool> Could, bool IsDrained)> CouldPermitAsync(IReadOnlyList<PolicyRequest> requests, CancellationToken cancellation)
+    {
+        using var lease = await guests.LeaseAsync(cancellation);
+        var could = new bool[requests.Count];
+        for (var i = 0; i < could.Length; i++)
+        {
+            could[i] = schema.Check(requests[i].Effect) is null;
+            if (!could[i]) continue;
+            if (!TryWrite(() => RequestWriter.Effect(schema, requests[i], set: RequestWriter.CouldSet), out var call, out _)) continue;
+            var (answer, failure) = Ask(lease, call);
+            if (failure?.ReasonCode == Drained) return (could, true);
+            if (answer is not null) could[i] = answer.Errors.Count > 0 || (answer.Matched.Count > 0 && !answer.Matched[0].IsForbid);
+        }
+        return (could, false);
+    }
 
     static void Preparse(CedarGuest guest, string name, byte[] set)
     {
@@ -68,13 +102,18 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
     PolicyAnswer Evaluate(GuestLease<CedarGuest> lease, PolicyRequest request)
     {
         if (Refuse(request) is { } refusal) return refusal;
-        if (!TryWrite(() => RequestWriter.Effect(cedar.Schema, request), out var call, out var fault)) return PolicyAnswer.Refused(ReasonCodes.PolicyError, fault);
+        if (!TryWrite(() => RequestWriter.Effect(schema, request), out var call, out var fault)) return PolicyAnswer.Refused(ReasonCodes.PolicyError, fault);
         var (answer, failure) = Ask(lease, call);
         if (answer is null) return failure!;
         if (answer.Errors.Count > 0 || answer.Matched.Count == 0 || answer.Matched[0].IsForbid)
             return Deny(answer);
         var cited = answer.Matched.Select(p => p.Citation).ToArray();
         var requirements = answer.Matched.SelectMany(p => p.Requirements).ToArray();
+        if (requirements.Length == 0 && request.Effect.Facts.GetValueOrDefault("untyped") is FactValue.Flag { Value: true } && !answer.Matched.Any(p => p.ReadsUntyped))
+        {
+            // What no policy can read, no permit may ignore: it must say so, or a human looks.
+            return new PolicyAnswer(Verdict.Review, ReasonCodes.ReviewRequired, [cedar.Untyped.Citation], cedar.Untyped.Requirements, []);
+        }
         return requirements.Length > 0
             ? new PolicyAnswer(Verdict.Review, ReasonCodes.ReviewRequired, cited, requirements, [])
             : new PolicyAnswer(Verdict.Permit, ReasonCodes.Permitted, cited, [], []);
@@ -90,7 +129,7 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
     /// <summary>Requests that are not to be evaluated at all: words that the schema does not have, humans whose groups a policy needs and nobody knows.</summary>
     public PolicyAnswer? Refuse(PolicyRequest request)
     {
-        if (cedar.Schema.Check(request.Effect) is { } fault) return PolicyAnswer.Refused(ReasonCodes.PolicyError, fault);
+        if (schema.Check(request.Effect) is { } fault) return PolicyAnswer.Refused(ReasonCodes.PolicyError, fault);
         if (!mentions[request.Effect.Action].Humans) return null;
         foreach (var human in request.Actors.Humans)
             if (!request.Context.HumanGroups.ContainsKey(human.Id))
@@ -102,7 +141,7 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
         MayAsync(() => RequestWriter.Approve(request), cancellation);
 
     public ValueTask<(PolicyAnswer Answer, bool Permitted)> AdministerAsync(AdministerRequest request, CancellationToken cancellation) =>
-        MayAsync(() => RequestWriter.Administer(cedar.Schema, request), cancellation);
+        MayAsync(() => RequestWriter.Administer(schema, request), cancellation);
 
     async ValueTask<(PolicyAnswer Answer, bool Permitted)> MayAsync(Func<ReadOnlyMemory<byte>> write, CancellationToken cancellation)
     {
@@ -190,9 +229,9 @@ sealed class CedarEvaluator : IPolicyEvaluator, IDisposable
     }
 
     /// <summary>Cedar's answer to a request under given policies, for explanations.</summary>
-    internal static (HashSet<string> Matched, HashSet<string> Errored) AskWith(CedarRuntime cedar, PolicyRequest request, IReadOnlyDictionary<string, JsonElement> variants)
+    internal static (HashSet<string> Matched, HashSet<string> Errored) AskWith(CedarRuntime cedar, PolicySchema schema, PolicyRequest request, IReadOnlyDictionary<string, JsonElement> variants)
     {
-        using var json = cedar.InvokeRaw("isAuthorized", RequestWriter.Effect(cedar.Schema, request, variants));
+        using var json = cedar.InvokeRaw("isAuthorized", RequestWriter.Effect(schema.Requests, request, variants));
         var root = json.RootElement;
         if (root.GetProperty("type").GetString() != "success") return ([], []);
         var diagnostics = root.GetProperty("response").GetProperty("diagnostics");

@@ -43,6 +43,7 @@ static class RequestKey
         Text(key, target.Name);
         Text(key, target.Kind);
         Text(key, target.Environment);
+        Fact(key, effect.Facts.GetValueOrDefault("untyped")); // read by the gateway itself, whatever policies mention
         foreach (var path in mentions.Context.Order(StringComparer.Ordinal))
         {
             switch (path)
@@ -59,7 +60,7 @@ static class RequestKey
                 case "intent.task": Optional(key, intent.Task); break;
                 case "intent.model": Optional(key, intent.Model); break;
                 default:
-                    Fact(key, effect.Facts.GetValueOrDefault(path));
+                    Fact(key, Find(effect.Facts, path));
                     break;
             }
             if (key.Length > Longest) return null;
@@ -75,6 +76,14 @@ static class RequestKey
         }
     }
 
+    /// <summary>A fact, or the member of one: a path has two levels at most (<see cref="Mentions"/>), and a dot in the second is part of its name.</summary>
+    static FactValue? Find(IReadOnlyDictionary<string, FactValue> facts, string path)
+    {
+        if (facts.TryGetValue(path, out var whole)) return whole;
+        var dot = path.IndexOf('.', StringComparison.Ordinal);
+        return dot > 0 && facts.GetValueOrDefault(path[..dot]) is FactValue.Record record ? record.Members.GetValueOrDefault(path[(dot + 1)..]) : null;
+    }
+
     static void Fact(StringBuilder key, FactValue? value)
     {
         switch (value)
@@ -84,6 +93,14 @@ static class RequestKey
             case FactValue.Number n: key.Append('#').Append(CultureInfo.InvariantCulture, $"{n.Value};"); break;
             case FactValue.Text t: Text(key, t.Value); break;
             case FactValue.Set s: Set(key, s.Values); break;
+            case FactValue.Record r:
+                key.Append('{').Append(r.Members.Count);
+                foreach (var (name, member) in r.Members.OrderBy(m => m.Key, StringComparer.Ordinal))
+                {
+                    Text(key, name);
+                    Fact(key, member);
+                }
+                break;
             default: throw new InvalidOperationException("a fact value of no known kind");
         }
     }

@@ -110,11 +110,14 @@ public static class AdministerActions
     /// <summary>Policy sets that are not in force: to replay them over what was recorded.</summary>
     public const string Policies = "countersign:policies";
 
+    /// <summary>Tools of MCP servers: which are trusted, and as what.</summary>
+    public const string Tools = "countersign:tools";
+
     /// <summary>To read the journal.</summary>
     public const string Journal = "countersign:journal";
 
     /// <summary>All of them.</summary>
-    public static readonly IReadOnlyList<string> All = [Agents, People, Grants, Delegates, Policies, Journal];
+    public static readonly IReadOnlyList<string> All = [Agents, People, Grants, Delegates, Policies, Tools, Journal];
 }
 
 /// <summary>Whether a human may decide on a review, why, and under which revision.</summary>

@@ -35,7 +35,7 @@ static class Explainer
         foreach (var effect in decision.Effects)
         {
             var request = new PolicyRequest(action.Actors, action.Target, action.Intent, effect.Effect, context);
-            var others = revision.Policies.Where(p => !p.IsAboutPeople && !effect.Policies.Any(m => m.Id == p.Id)).ToArray();
+            var others = revision.Policies.Where(p => !p.IsAboutPeople && (!p.NamesUnknownTool || effect.Effect.Action.StartsWith("mcp:", StringComparison.Ordinal)) && !effect.Policies.Any(m => m.Id == p.Id)).ToArray();
             effects.Add(new EffectExplanation(effect, Requirements(revision, effect), Misses(revision, request, others)));
         }
         return new PolicyExplanation(decision, effects);
@@ -58,7 +58,7 @@ static class Explainer
                 parts.Add((policies[p], part, key));
             }
         }
-        var (matched, errored) = CedarEvaluator.AskWith(revision.Cedar, request, variants);
+        var (matched, errored) = CedarEvaluator.AskWith(revision.Cedar, revision.Schema, request, variants);
         return [.. parts.GroupBy(x => x.Policy).Select(g => new PolicyMiss(g.Key,
             [.. g.Where(x => !matched.Contains(x.Key)).Select(x => errored.Contains(x.Key) ? x.Part + " (error)" : x.Part)]))];
     }

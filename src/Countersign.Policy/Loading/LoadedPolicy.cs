@@ -36,6 +36,12 @@ public sealed record LoadedPolicy
     /// <summary>Whether its scope names `Gateway`: only such a permit lets anyone administer.</summary>
     public required bool NamesGateway { get; init; }
 
+    /// <summary>Whether its scope names `Mcp::Action::"unknown-tool"` itself: then the shipped policy about that does not hold.</summary>
+    internal bool NamesUnknownTool { get; init; }
+
+    /// <summary>Whether it says something about arguments that have no type.</summary>
+    internal bool ReadsUntyped { get; init; }
+
     /// <summary>Whether it is about what people decide, and not about what agents do.</summary>
     internal bool IsAboutPeople => NamesApprove || NamesBreakGlass || NamesGateway;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Countersign.Policy.Cedar;
+using Countersign.Policy.Evaluation;
 using Countersign.Policy.Language;
 
 namespace Countersign.Policy.Loading;
@@ -11,7 +12,7 @@ static class PolicyLoader
     sealed record Declared(SourceText Source, int Offset, string Text, string Id, JsonElement Json);
 
     /// <summary>The policies of a set, or what is wrong with it; policies are only to be used when there is no diagnostic.</summary>
-    public static (IReadOnlyList<LoadedPolicy> Policies, IReadOnlyList<PolicyDiagnostic> Diagnostics) Load(CedarRuntime cedar, PolicySnapshot snapshot)
+    public static (IReadOnlyList<LoadedPolicy> Policies, IReadOnlyList<PolicyDiagnostic> Diagnostics) Load(CedarRuntime cedar, PolicySnapshot snapshot, PolicySchema schema)
     {
         var faults = new List<PolicyDiagnostic>(snapshot.Faults);
         var policies = new List<LoadedPolicy>();
@@ -24,7 +25,7 @@ static class PolicyLoader
             else if (policies.Count == 0 && faults.Count == 0)
                 faults.Add(new PolicyDiagnostic(PolicyFaults.Empty, "there is no policy in the policy folder", "without a policy everything is denied; if that is meant, add one that says `forbid (principal, action, resource);`"));
             Duplicates(declared, faults);
-            Validate(cedar, declared, faults);
+            Validate(cedar, declared, schema, faults);
         }
         catch (CedarUnavailableException e)
         {
@@ -68,6 +69,8 @@ static class PolicyLoader
             var namesApprove = Scope.NamesAction(json, "approve");
             var namesBreakGlass = Scope.NamesAction(json, "break-glass");
             var namesGateway = Scope.NamesResource(json, "Gateway");
+            var mentions = new Mentions();
+            mentions.Add(json);
             var places = SourceText.LocateAnnotations(texts[n]);
             var annotations = json.TryGetProperty("annotations", out var a)
                 ? a.EnumerateObject().ToDictionary(x => x.Name, x => x.Value.GetString() ?? "", StringComparer.Ordinal)
@@ -89,6 +92,8 @@ static class PolicyLoader
                 NamesApprove = namesApprove,
                 NamesBreakGlass = namesBreakGlass,
                 NamesGateway = namesGateway,
+                NamesUnknownTool = Scope.NamesAction(json, "mcp:unknown-tool"),
+                ReadsUntyped = mentions.WholeContext || mentions.Context.Contains("untyped"),
                 Json = json,
             });
         }
@@ -114,12 +119,12 @@ static class PolicyLoader
         }
     }
 
-    static void Validate(CedarRuntime cedar, List<Declared> declared, List<PolicyDiagnostic> faults)
+    static void Validate(CedarRuntime cedar, List<Declared> declared, PolicySchema schema, List<PolicyDiagnostic> faults)
     {
         if (declared.Count == 0) return;
         // Under numbers, since ids may be taken twice.
         var texts = declared.Select((p, i) => (p, i)).ToDictionary(x => $"{x.i}", x => x.p.Text, StringComparer.Ordinal);
-        using var answer = cedar.Invoke("validate", new { schema = Shipped.Schema, policies = new { staticPolicies = texts }, validationSettings = new { mode = "strict" } });
+        using var answer = cedar.Invoke("validate", new { schema = schema.Text, policies = new { staticPolicies = texts }, validationSettings = new { mode = "strict" } });
         var root = answer.RootElement;
         if (root.GetProperty("type").GetString() != "success")
         {

@@ -102,17 +102,19 @@ sealed class PolicySnapshot
         new([.. files.Select(f => (f.Path, Encoding.UTF8.GetBytes(f.Text))).OrderBy(f => f.Path, StringComparer.Ordinal)], [], null);
 
     /// <summary>
-    /// Hash over all that decides beside the request: the files, the shipped schema and approve policy, the engine's version. SHA-256 over
+    /// Hash over all that decides beside the request: the files, the schema, the shipped policies, the engine's version. SHA-256 over
     /// the tag, then name and bytes of each, every one with its length before it, files in ordinal order of their names.
     /// </summary>
-    public string ContentHash(string cedarVersion)
+    public string ContentHash(string cedarVersion, PolicySchema schema)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData("countersign/policy/1\0"u8);
         Add(Encoding.UTF8.GetBytes(cedarVersion));
-        Add(Encoding.UTF8.GetBytes(Shipped.Schema));
+        Add(Encoding.UTF8.GetBytes(schema.Text));
         Add(Encoding.UTF8.GetBytes(Shipped.Approve));
         Add(Encoding.UTF8.GetBytes(Shipped.Administer));
+        Add(Encoding.UTF8.GetBytes(Shipped.Mcp));
+        Add(Encoding.UTF8.GetBytes(Shipped.Untyped));
         foreach (var (path, bytes) in Files)
         {
             Add(Encoding.UTF8.GetBytes(path));

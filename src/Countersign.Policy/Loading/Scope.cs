@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Text.Json;
+using Countersign.Policy.Cedar;
 
 namespace Countersign.Policy.Loading;
 
@@ -33,5 +34,9 @@ static class Scope
         return action.TryGetProperty("entities", out var several) ? [.. several.EnumerateArray().Select(Id)] : null;
     }
 
-    static string Id(JsonElement uid) => (uid.TryGetProperty("__entity", out var inner) ? inner : uid).GetProperty("id").GetString()!;
+    static string Id(JsonElement uid)
+    {
+        if (uid.TryGetProperty("__entity", out var inner)) uid = inner;
+        return ActionName.Of(uid.TryGetProperty("type", out var type) ? type.GetString()! : ActionName.Type, uid.GetProperty("id").GetString()!);
+    }
 }

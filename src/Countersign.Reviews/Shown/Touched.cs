@@ -102,10 +102,13 @@ public static class Effects
             switch (fact.Name, fact.Value.ValueKind)
             {
                 // Said elsewhere on the page, or nothing that a reader would miss.
-                case ("statement" or "opaque" or "cascade" or "triggers" or "unresolved" or "functions" or "unbounded", _):
+                case ("statement" or "arguments" or "uri" or "opaque" or "cascade" or "triggers" or "unresolved" or "functions" or "unbounded", _):
                 case ("object", JsonValueKind.String) when fact.Value.ValueEquals("table"):
                 case ("statements", JsonValueKind.Number) when fact.Value.TryGetInt64(out var count) && count == 1:
                 case (not "where", JsonValueKind.False):
+                    break;
+                case ("untyped", _):
+                    said.Add("some arguments have no type that a policy can read");
                     break;
                 case ("where", JsonValueKind.False):
                     said.Add("every row");
@@ -131,5 +134,5 @@ public static class Effects
         return said;
     }
 
-    private static string Name(string type) => type switch { "SqlObject" => "object", var other => other.ToLowerInvariant() };
+    private static string Name(string type) => type switch { "SqlObject" => "object", var other => other[(other.LastIndexOf(':') + 1)..].ToLowerInvariant() };
 }

@@ -305,6 +305,24 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
     public string Type => "about:blank";
 }
 
+/// <summary>The schema that policies see, in Cedar's schema language, and the revision that it belongs to.</summary>
+internal sealed record SchemaView(string Revision, string Text);
+
+/// <summary>MCP servers by name.</summary>
+internal sealed record ServerList(IReadOnlyList<string> Servers);
+
+/// <summary>A server's tools, as it defines them now.</summary>
+internal sealed record ToolList(string Server, IReadOnlyList<ToolView> Tools);
+
+/// <summary>
+/// A tool: `trusted`, `unknown` (nobody has looked), `changed` (withheld until somebody does) or `gone`. Texts of servers have what does not show itself made
+/// visible; the diff has `-`, `+` or a space before each line.
+/// </summary>
+internal sealed record ToolView(string Name, string State, string? Verb, string? Sha256, string? Definition, string? Diff, string? By, DateTimeOffset? At, IReadOnlyList<string> Secrets);
+
+/// <summary>Which tool to trust, as what; the hash is that of the definition which was looked at.</summary>
+internal sealed record ToolTrustRequest(string Tool, string Sha256, string Verb, IReadOnlyList<string>? Secrets);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
@@ -312,6 +330,11 @@ internal sealed record Problem(string Title, int Status, string Detail, string R
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = false,
     AllowDuplicateProperties = false)]
+[JsonSerializable(typeof(SchemaView))]
+[JsonSerializable(typeof(ServerList))]
+[JsonSerializable(typeof(ToolList))]
+[JsonSerializable(typeof(ToolView))]
+[JsonSerializable(typeof(ToolTrustRequest))]
 [JsonSerializable(typeof(LoginBegin))]
 [JsonSerializable(typeof(LoginBegun))]
 [JsonSerializable(typeof(LoginComplete))]

@@ -23,12 +23,13 @@ internal static class EffectFacts
     private static string? Fact(JsonProperty fact) => (fact.Name, fact.Value.ValueKind) switch
     {
         // Said elsewhere on the card, or nothing that a reader would miss.
-        ("statement", _) => null,
+        ("statement" or "arguments", _) => null,
         ("object", JsonValueKind.String) when fact.Value.ValueEquals("table") => null,
         ("statements", JsonValueKind.Number) when fact.Value.TryGetInt64(out var count) && count == 1 => null,
         (_, JsonValueKind.Array) when fact.Value.GetArrayLength() == 0 => null,
         ("where", JsonValueKind.False) => "no WHERE: every row",
         ("where", JsonValueKind.True) => "with WHERE",
+        ("untyped", JsonValueKind.True) => "some arguments have no type that policy can read",
         (_, JsonValueKind.False) => null,
         (var name, JsonValueKind.True) => Line(name.Replace('_', ' ')),
         (var name, JsonValueKind.Array) => $"{Line(name)}: {string.Join(", ", fact.Value.EnumerateArray().Select(static v => Line(v.ToString())))}",

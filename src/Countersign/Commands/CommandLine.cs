@@ -102,7 +102,7 @@ internal static class CommandLine
             LoginCommand.Create(),
             LogoutCommand.Create(),
             ReviewCommand.Create(),
-            AgentCommand.Create(),
+            AgentCommand.Create(), McpCommand.Create(),
             AwayCommand.Create(),
             GrantCommand.Create(),
             JournalCommand.Create(),

@@ -21,7 +21,7 @@ internal static class PolicyCommand
         "countersign policy check policies",
         "countersign policy test policies",
         "countersign policy explain --group agents --target shop --action sql:update --resource public.customers",
-        "countersign policy replay policies --from 2026-11-01T00:00:00Z") { Check(), Test(), Explain(), Replay() };
+        "countersign policy replay policies --from 2026-11-01T00:00:00Z") { Check(), Test(), Explain(), Replay(), Schema() };
 
     /// <summary>A hundred thousand actions take seconds; a journal of years may take minutes.</summary>
     private static readonly TimeSpan ReplayPatience = TimeSpan.FromMinutes(30);
@@ -68,17 +68,39 @@ internal static class PolicyCommand
     }
 
 
+    private static Command Schema()
+    {
+        var server = Connection.ServerOption();
+        var command = new ExampledCommand("schema", "Print the schema that policies see: each trusted tool of an MCP server is an action in it.", "countersign policy schema", "countersign policy schema > countersign.cedarschema") { server };
+        command.SetAction((parsed, ct) => Connection.AsHumanAsync(parsed.GetValue(server), async client =>
+        {
+            var view = await client.GetAsync("/api/v1/policy/schema", ApiJson.Default.SchemaView, ct).ConfigureAwait(false);
+            new Output(parsed.GetValue(CommandLine.Json)).Value(view, ApiJson.Default.SchemaView, console => console.Profile.Out.Writer.Write(view.Text));
+            return Exit.Done;
+        }));
+        return command;
+    }
+
+    /// <summary>The schema of a file that `policy schema` printed; null for the shipped one.</summary>
+    private static PolicySchema? SchemaOf(CedarRuntime cedar, string? file)
+    {
+        if (file is null) return null;
+        if (!File.Exists(file)) throw new CommandFailure(Exit.Usage, $"there is no file `{VisibleText.Of(file, multiline: false)}`");
+        return cedar.Parse(File.ReadAllText(file), out var errors) ?? throw new CommandFailure(Exit.Failed, $"`{VisibleText.Of(file, multiline: false)}` is no schema: {string.Join("; ", errors)}");
+    }
+
     private static Command Check()
     {
         var folder = Folder();
-        var command = new ExampledCommand("check", "Validate a folder as `serve` would: every error at once.", "countersign policy check", "countersign policy check policies --json") { folder };
+        var schema = new Option<string?>("--schema") { Description = "the schema of a gateway with trusted tools, as `policy schema` printed it", HelpName = "FILE" };
+        var command = new ExampledCommand("check", "Validate a folder as `serve` would: every error at once.", "countersign policy check", "countersign policy check policies --schema countersign.cedarschema --json") { folder, schema };
         command.SetAction((parsed, _) =>
         {
             var output = new Output(parsed.GetValue(CommandLine.Json));
             var path = Existing(parsed.GetRequiredValue(folder));
             return WithCedar(output, cedar =>
             {
-                var diagnostics = PolicyStore.Check(cedar, path);
+                var diagnostics = PolicyStore.Check(cedar, path, schema: SchemaOf(cedar, parsed.GetValue(schema)));
                 output.Value(new PolicyCheckReport(diagnostics.Count == 0, diagnostics.Select(Fault).ToArray()), PolicyJson.Default.PolicyCheckReport, console =>
                 {
                     foreach (var diagnostic in diagnostics) Diagnostic(console, diagnostic);

@@ -56,6 +56,7 @@ internal static class ServeCommand
     private static void Invite(GatewayHost host, CountersignConfig config)
     {
         foreach (var target in config.Targets.Keys.Order(StringComparer.Ordinal)) Line($"  agents: postgres://<agent>:<key>@{host.Postgres}/{target}");
+        foreach (var server in config.McpServers.Keys.Order(StringComparer.Ordinal)) Line($"  agents: {host.Http.GetLeftPart(UriPartial.Authority)}/mcp/{server} with `Authorization: Bearer <key>`");
         Line($"  people: {Demo.Launcher.Name} login --server {host.Http.GetLeftPart(UriPartial.Authority)} --user {config.Users.Select(static u => u.Name).FirstOrDefault() ?? "NAME"}");
     }
 

@@ -5,6 +5,7 @@ using Countersign.Api;
 using Countersign.Config;
 using Countersign.Core;
 using Countersign.Gateway;
+using Countersign.Gateway.Mcp.Understanding;
 using Countersign.Identity;
 using Countersign.Identity.Federation;
 using Countersign.Identity.Oidc;
@@ -121,7 +122,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         if (listeners.Certificate is not null) builder.WebHost.UseKestrelHttpsConfiguration();
 
         var cedar = await loading.ConfigureAwait(false);
-        var policies = Own(new ServingPolicies(ServingPolicies.Open(cedar, config.PolicyFolder), config, users, agents,
+        var policies = Own(new ServingPolicies(ServingPolicies.Open(cedar, config.PolicyFolder, ToolTrust.SchemaOf(ToolTrust.Load(store))), config, users, agents,
             new PolicyAuthors(config.Governance, config.PolicyFolder, store, users, agents, time), journal, time, options.Notice, loggers.CreateLogger<ServingPolicies>()));
         await policies.RecordStartAsync(store).ConfigureAwait(false);
 
@@ -144,6 +145,8 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(connections).AddConsole(ConsoleParts.Seams(config, policies, agents, connections))
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
+        builder.Services.AddSingleton(new ToolTrust(store, journal, time, tools => policies.Use(cedar, tools, store)));
+        McpListener.Add(builder.Services);
         builder.Services.AddSingleton(new ScimService(users, sessions, time)).AddSingleton(new CliGrants(sessions, time));
         ChannelParts.Add(builder.Services, config, desk, users, store, journal, feed, time, () => config.Listen.Url ?? Http, loggers);
         if (oidc is not null) builder.Services.AddSingleton(oidc);
@@ -154,6 +157,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         app = builder.Build();
         undo.Push(app.DisposeAsync);
         MapApi(app);
+        McpListener.Map(app);
 
         var refused = await PostgresListener.CheckTargetsAsync(app.Services, ct).ConfigureAwait(false);
         if (refused.Count > 0) throw new StartFailure(Exit.Failed, refused);
@@ -204,6 +208,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         AftermathEndpoints.Map(api);
         JournalEndpoints.Map(api);
         PolicyEndpoints.Map(api);
+        ToolEndpoints.Map(api);
         CliLoginEndpoints.Map(app, api);
         if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);
         ConsolePages.Map(app);

@@ -169,15 +169,18 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
                 DataClasses = canonical.GetProperty("classes").EnumerateArray().Select(static c => c.GetString()!).ToArray(),
             })
         {
-            Facts = canonical.GetProperty("facts").EnumerateObject().ToDictionary(static f => f.Name, static f => (FactValue)(f.Value.ValueKind switch
-            {
-                JsonValueKind.True => true,
-                JsonValueKind.False => false,
-                JsonValueKind.Number => f.Value.GetInt64(),
-                JsonValueKind.String => f.Value.GetString()!,
-                JsonValueKind.Array => FactValue.Of(f.Value.EnumerateArray().Select(static v => v.GetString()!)),
-                _ => throw new FormatException(),
-            }), StringComparer.Ordinal),
+            Facts = Facts(canonical.GetProperty("facts")),
         };
     }
+
+    private static Dictionary<string, FactValue> Facts(JsonElement facts) => facts.EnumerateObject().ToDictionary(static f => f.Name, static f => f.Value.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        JsonValueKind.Number => f.Value.GetInt64(),
+        JsonValueKind.String => f.Value.GetString()!,
+        JsonValueKind.Array => FactValue.Of(f.Value.EnumerateArray().Select(static v => v.GetString()!)),
+        JsonValueKind.Object => new FactValue.Record(Facts(f.Value)),
+        _ => throw new FormatException(),
+    }, StringComparer.Ordinal);
 }

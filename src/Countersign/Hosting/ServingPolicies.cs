@@ -27,10 +27,25 @@ internal sealed partial class ServingPolicies(
     private Revision? served;
 
     /// <summary>Opens the folder, or fails with everything that is wrong in it.</summary>
-    public static PolicyStore Open(CedarRuntime cedar, string folder) =>
-        PolicyStore.TryOpen(cedar, folder, out var store, out var diagnostics)
+    /// <param name="tools">What operators have trusted of MCP servers, in Cedar's schema language.</param>
+    public static PolicyStore Open(CedarRuntime cedar, string folder, string tools = "")
+    {
+        var schema = cedar.Extend(tools, out var errors) ?? throw new StartFailure(Exit.Failed, errors.Select(static e => $"the schema of trusted tools can not be read: {e}").ToArray());
+        return PolicyStore.TryOpen(cedar, folder, out var store, out var diagnostics, new PolicyStoreOptions { Schema = schema })
             ? store
             : throw new StartFailure(Exit.Failed, diagnostics.Select(d => $"policies: {d}").ToArray());
+    }
+
+    /// <summary>Takes a schema with these tools into force, together with the policies; empty, or why they do not fit it.</summary>
+    public IReadOnlyList<string> Use(CedarRuntime cedar, string tools, IStateReader reader)
+    {
+        if (cedar.Extend(tools, out var errors) is not { } schema) return errors;
+        var before = store.Current.Id;
+        var load = store.Use(schema);
+        if (load.Loaded is null) return load.Diagnostics.Select(static d => d.ToString()).ToArray();
+        if (load.Loaded.Id != before) Changed(load, reader);
+        return [];
+    }
 
     public PolicyStore Store => store;
 

@@ -69,7 +69,7 @@ public sealed class ValidationTests(World world)
                     foreach (var value in values)
                     {
                         var effect = new Core.Effect(verb, action, new Core.ResourceRef(type, "x")) { Facts = new Dictionary<string, Core.FactValue> { [fact] = value } };
-                        Assert.Equal(CedarAccepts(effect), world.Cedar.Schema.Check(effect) is null);
+                        Assert.Equal(CedarAccepts(effect), world.Cedar.Schema.Requests.Check(effect) is null);
                         checks++;
                     }
                 }

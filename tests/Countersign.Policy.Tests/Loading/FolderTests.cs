@@ -46,7 +46,7 @@ public sealed class FolderTests : IDisposable
         Directory.CreateSymbolicLink(Path.Combine(folder, "loop"), folder);
         File.CreateSymbolicLink(Path.Combine(folder, "c.cedar"), Path.Combine(folder, "b.cedar")); // as a ConfigMap mounts them
         using var store = Open();
-        Assert.Equal(["B.cedar:1", "a/z.cedar:1", "a/z.cedar:2", "b.cedar:1", "c.cedar:1", "countersign-default-administer", "countersign-default-approve"], store.Current.Policies.Select(p => p.Id));
+        Assert.Equal(["B.cedar:1", "a/z.cedar:1", "a/z.cedar:2", "b.cedar:1", "c.cedar:1", "countersign-default-administer", "countersign-default-approve", "countersign-default-unknown-tool"], store.Current.Policies.Select(p => p.Id));
     }
 
     [Fact]

@@ -1,0 +1,93 @@
+using System.Text.Json;
+using Countersign.Core;
+using Countersign.Gateway.Mcp.Wire;
+
+namespace Countersign.Gateway.Mcp.Understanding;
+
+/// <summary>
+/// The parameters of a request, taken apart into what is decided on and forwarded, what is forwarded and means nothing (the inert list),
+/// and what is said to the gateway and goes no further.
+/// </summary>
+internal sealed class CallParameters
+{
+    /// <summary>
+    /// Members of `_meta` that are forwarded and not part of the digest: who asks for progress under which number, and which trace it belongs to.
+    /// A client makes new ones for each try, and no tool acts on them.
+    /// </summary>
+    private static readonly HashSet<string> Inert = new(StringComparer.Ordinal) { "traceparent", "tracestate", "baggage" };
+
+    private const string ProgressToken = "progressToken";
+    private const string Ours = "countersign/";
+    private const string Meta = "_meta";
+    private const int LongestClaim = 4000;
+
+    private readonly List<(string Name, ReadOnlyMemory<byte> Value)> members = [];
+    private readonly List<(string Name, ReadOnlyMemory<byte> Value)> meta = [];
+    private readonly List<(string Name, ReadOnlyMemory<byte> Value)> inert = [];
+
+    private CallParameters() { }
+
+    /// <summary>The client's token for progress, as it was written; null when it asked for none.</summary>
+    public byte[]? Progress { get; private set; }
+
+    /// <summary>What the agent says about it.</summary>
+    public Intent Intent { get; private set; } = Intent.None;
+
+    /// <summary>What is decided on, and what the digest covers: everything that is forwarded but for the inert list.</summary>
+    public byte[] Governed { get; private set; } = [];
+
+    /// <summary>Null when they are not of the form that the specification gives them.</summary>
+    public static CallParameters? Read(JsonElement? parameters, Intent fromHeaders)
+    {
+        var result = new CallParameters { Intent = fromHeaders };
+        foreach (var member in parameters?.EnumerateObject() ?? default)
+        {
+            if (member.Name != Meta) result.members.Add((member.Name, RpcMessage.Raw(member.Value)));
+            else if (member.Value.ValueKind != JsonValueKind.Object || !result.ReadMeta(member.Value)) return null;
+        }
+
+        result.Governed = RpcWriter.Object(result.meta.Count == 0 ? result.members : [.. result.members, (Meta, RpcWriter.Object(result.meta))]);
+        return result;
+    }
+
+    /// <summary>Has progress told under another request's token: that of the one that resumes this call.</summary>
+    public void ReportTo(byte[]? token) => Progress = token;
+
+    /// <summary>What is sent to the server: the governed members byte for byte, with the inert ones and our own progress token.</summary>
+    public byte[] ToForward(ReadOnlySpan<byte> progressToken)
+    {
+        List<(string, ReadOnlyMemory<byte>)> all = [.. meta, .. inert];
+        if (progressToken.Length > 0) all.Add((ProgressToken, progressToken.ToArray()));
+        return all.Count == 0 ? Governed : RpcWriter.Object([.. members, (Meta, RpcWriter.Object(all))]);
+    }
+
+    private bool ReadMeta(JsonElement value)
+    {
+        foreach (var member in value.EnumerateObject())
+        {
+            if (member.Name == ProgressToken)
+            {
+                if (member.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number)) return false;
+                Progress = RpcMessage.Raw(member.Value);
+                if (Progress.Length > 256) return false;
+            }
+            else if (member.Name.StartsWith(Ours, StringComparison.Ordinal)) Claim(member.Name[Ours.Length..], RpcMessage.Text(member.Value));
+            else (Inert.Contains(member.Name) ? inert : meta).Add((member.Name, RpcMessage.Raw(member.Value)));
+        }
+
+        return true;
+    }
+
+    private void Claim(string name, string? text)
+    {
+        if (text is null or { Length: > LongestClaim }) return;
+        Intent = name switch
+        {
+            "reason" => Intent with { Reason = text },
+            "ticket" => Intent with { Ticket = text },
+            "task" => Intent with { Task = text },
+            "model" => Intent with { Model = text },
+            _ => Intent,
+        };
+    }
+}
