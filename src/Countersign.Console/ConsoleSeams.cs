@@ -52,5 +52,10 @@ public sealed record ConsoleSeams
     /// <summary>How an agent reaches each target: (agent, key).</summary>
     public required Func<string, string, IReadOnlyList<string>> Connections { get; init; }
 
+    /// <summary>What was told of a review elsewhere, and how that stands.</summary>
+    public Func<Countersign.Core.ReviewId, IReadOnlyList<DeliveryView>> Deliveries { get; init; } = static _ => [];
+
+    public AccountSeams Accounts { get; init; } = AccountSeams.None;
+
     public required Func<ExplainQuestion, CancellationToken, Task<ExplainAnswer>> Explain { get; init; }
 }

@@ -15,8 +15,9 @@ public static partial class ConsolePages
     {
         pages.MapGet("/login", static (HttpContext http, ConsoleSeams seams) => Login(http, seams)).WithMetadata(AnswersAnybody.Instance);
         pages.MapGet("/login/link", static () => Page<LinkPage>()).WithMetadata(AnswersAnybody.Instance);
-        pages.MapGet("/me", static (HttpContext http, HumanSessions sessions, TimeProvider time) => Me(http, sessions, time));
+        pages.MapGet("/me", static (HttpContext http, ConsoleSeams seams, HumanSessions sessions, TimeProvider time) => Me(http, seams, sessions, time));
         pages.MapPost("/me/sessions/{id}/end", EndAsync);
+        MapAccounts(pages);
     }
 
     /// <summary>Who is signed in already has no business here.</summary>
@@ -24,10 +25,10 @@ public static partial class ConsolePages
         ? new SeeOther("/")
         : Page<LoginPage>((nameof(LoginPage.Return), LocalPath.Or(http.Request.Query["return"])), (nameof(LoginPage.Provider), seams.Provider), (nameof(LoginPage.Error), http.Request.Query["error"].ToString()));
 
-    private static RazorComponentResult<MePage> Me(HttpContext http, HumanSessions sessions, TimeProvider time)
+    private static RazorComponentResult<MePage> Me(HttpContext http, ConsoleSeams seams, HumanSessions sessions, TimeProvider time)
     {
         var reader = Reader.Of(http);
-        return Page<MePage>((nameof(MePage.Reader), reader), (nameof(MePage.Now), time.GetUtcNow()),
+        return Page<MePage>((nameof(MePage.Reader), reader), (nameof(MePage.Now), time.GetUtcNow()), (nameof(MePage.Accounts), seams.Accounts.Of(reader.User.Ref.Id)),
             (nameof(MePage.Sessions), sessions.Of(reader.User.Ref.Id).OrderByDescending(static s => s.LastSeenAt).ToArray()));
     }
 

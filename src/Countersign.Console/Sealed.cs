@@ -33,6 +33,7 @@ namespace Countersign.Pages.People
     public sealed partial class LoginPage;
     public sealed partial class LinkPage;
     public sealed partial class MePage;
+    public sealed partial class LinkAccountPage;
     public sealed partial class AgentsPage;
     public sealed partial class TargetsPage;
 }

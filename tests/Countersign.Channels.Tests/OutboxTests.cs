@@ -85,14 +85,14 @@ public sealed class OutboxTests
         await using var told = new Told(house, Room, channel);
         var over = await house.HoldOpenAsync(house.Action("update customers set a = 1"));
         var open = await house.HoldOpenAsync(house.Action("update customers set b = 2"));
-        await told.UntilAsync(() => told.Postings.Of(over.Opened.Result.Id) is [{ Attempts: > 0 }] && told.Postings.Of(open.Opened.Result.Id) is [{ Attempts: > 0 }]);
+        await told.UntilAsync(() => told.Postings.Of(over.Id) is [{ Attempts: > 0 }] && told.Postings.Of(open.Id) is [{ Attempts: > 0 }]);
 
         // Decided elsewhere meanwhile: nobody need be told of it any more.
         await house.ApproveAsync(over, "ada");
         await over.ReleasedAsync();
         up = true;
         await told.UntilAsync(() => !channel.Messages.IsEmpty);
-        await told.UntilAsync(() => told.Postings.Of(over.Opened.Result.Id) is [{ FinishedAt: not null, Message: null }]);
+        await told.UntilAsync(() => told.Postings.Of(over.Id) is [{ FinishedAt: not null, Message: null }]);
 
         Assert.Equal("update customers set b = 2", channel.Only.Versions[0].Card.Statement);
     }
@@ -163,7 +163,7 @@ public sealed class OutboxTests
         var channel = new PlayedChannel(carries: "pii");
         await using var told = new Told(house, Room, channel);
         var held = await house.HoldOpenAsync();
-        await told.UntilAsync(() => told.Postings.Of(held.Opened.Result.Id) is [{ Message: not null }], timeGoesOn: false);
+        await told.UntilAsync(() => told.Postings.Of(held.Id) is [{ Message: not null }], timeGoesOn: false);
         channel.Messages.Clear();
         await house.ApproveAsync(held, "ada");
         await told.UntilAsync(() => channel.Messages.Count == 1);

@@ -81,7 +81,7 @@ public sealed class AnswerTests
         var id = (await held.Opened).Id;
         Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "sue", kind)).ReasonCode);
         Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "nil", kind)).ReasonCode);
-        Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "ada", kind, channel: "slack")).ReasonCode);
+        Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "ada", kind, channel: "pigeon")).ReasonCode);
         house.Rules.MayApprove = static (_, _, channel) => channel == "api";
         Assert.Equal(ReasonCodes.NotEligible, (await house.AnswerAsync(id, "ada", kind)).ReasonCode);
         Assert.True((await house.AnswerAsync(id, "ada", kind, channel: "api")).Accepted);

@@ -285,6 +285,8 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
         "console" => "in the console",
         "cli" => "on the command line",
         "api" => "over the API",
+        "slack" => "in Slack",
+        "teams" => "in Teams",
         _ => $"by {channel}",
     };
 

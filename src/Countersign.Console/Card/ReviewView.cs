@@ -18,6 +18,9 @@ public sealed record ReviewView
     public required AgentRecord Record { get; init; }
     public required IReadOnlyList<Asked> Asking { get; init; }
 
+    /// <summary>Where else it was told.</summary>
+    public IReadOnlyList<DeliveryView> Deliveries { get; init; } = [];
+
     /// <summary>Said after an answer that did not count.</summary>
     public string? Notice { get; init; }
 
@@ -86,6 +89,7 @@ public sealed record ReviewView
         Dangers = Effects.Dangers(review.Effects),
         Asking = desk.Asking(review),
         Record = activities.RecordOf(review.Agent.Id),
+        Deliveries = seams.Deliveries(review.Id),
     };
 
     private string Trimmed(string id) => id.StartsWith(Review.Target.Name + ".", StringComparison.Ordinal) ? id[(Review.Target.Name.Length + 1)..] : id;

@@ -107,6 +107,7 @@ internal static class CommandLine
             GrantCommand.Create(),
             JournalCommand.Create(),
             PolicyCommand.Create(),
+            SlackCommand.Create(),
         };
         root.Add(Json);
         foreach (var option in root.Options)

@@ -2,34 +2,83 @@ using Countersign.Channels.Accounts;
 using Countersign.Channels.Answering;
 using Countersign.Channels.Cards;
 using Countersign.Channels.Delivery;
+using Countersign.Channels.Slack;
 using Countersign.Config;
+using Countersign.Core;
 using Countersign.Identity;
 using Countersign.Journal;
+using Countersign.Pages;
 using Countersign.Reviews;
 using Microsoft.Extensions.Logging;
 
 namespace Countersign.Hosting;
 
-/// <summary>The channels of the configuration, and the outbox that drives them.</summary>
-internal static class ChannelParts
+/// <summary>The channels of the configuration, the outbox that drives them, and what the console shows of both.</summary>
+internal sealed class ChannelParts : IDisposable
 {
-    /// <summary>Those on which answers are taken, beside the gateway's own.</summary>
-    public static IReadOnlyList<string> Answering(ChannelsConfig config) => config.Slack is { TakesAnswers: true } ? ["slack"] : [];
+    private readonly Outbox outbox;
+    private readonly Postings postings;
+    private readonly AccountLinks accounts;
 
-    public static void Add(IServiceCollection services, CountersignConfig config, ReviewDesk desk, UserDirectory users, IStateReader reader, JournalAppender journal, ReviewFeed feed, TimeProvider time, Func<Uri> console, ILoggerFactory loggers)
+    public ChannelParts(CountersignConfig config, ReviewDesk desk, UserDirectory users, IStateReader reader, JournalAppender journal, ReviewFeed feed, TimeProvider time, Func<Uri> console, ILoggerFactory loggers)
     {
         var cards = new CardMaker(console);
-        var accounts = new AccountLinks(reader, journal, users, time);
+        accounts = new AccountLinks(reader, journal, users, time);
+        postings = new Postings(reader);
         var clicks = new Clicks(desk, accounts, users, reader, journal, cards);
         var channels = new List<IChannel>();
-        services.AddSingleton(accounts).AddSingleton(clicks).AddSingleton(new Postings(reader))
-            .AddSingleton(new Outbox(channels, config.Routes, cards, desk, accounts, config.OnCall, reader, journal, feed, time, new OutboxLimits(), loggers.CreateLogger<Outbox>()))
-            .AddHostedService<ChannelWork>();
+        if (config.Channels.Slack is { } slack)
+        {
+            Slack = new SlackApp(Options(slack), clicks, accounts, cards, console, time, loggers.CreateLogger<SlackApp>());
+            channels.Add(Slack.Channel);
+        }
+
+        outbox = new Outbox(channels, config.Routes, cards, desk, accounts, config.OnCall, reader, journal, feed, time, new OutboxLimits(), loggers.CreateLogger<Outbox>());
     }
 
-    /// <summary>Runs the outbox beside the listeners.</summary>
-    private sealed class ChannelWork(Outbox outbox) : BackgroundService
+    /// <summary>Null where it is not configured.</summary>
+    public SlackApp? Slack { get; }
+
+    /// <summary>Those on which answers are taken, beside the gateway's own.</summary>
+    public static IReadOnlyList<string> Answering(ChannelsConfig config) => config.Slack is { TakesAnswers: true } ? [SlackOptions.Name] : [];
+
+    public static SlackOptions Options(SlackConfig slack) => new()
     {
-        protected override Task ExecuteAsync(CancellationToken stoppingToken) => outbox.RunAsync(stoppingToken);
+        BotToken = slack.BotToken.Reveal(),
+        AppToken = slack.AppToken?.Reveal(),
+        SigningSecret = slack.SigningSecret?.Reveal(),
+        Reach = new ChannelReach(slack.Carries, slack.TakesAnswers),
+        Api = slack.Api,
+    };
+
+    public void Add(IServiceCollection services) => services.AddSingleton(this).AddHostedService<ChannelWork>();
+
+    /// <summary>What the console's pages are given of it.</summary>
+    public ConsoleSeams Show(ConsoleSeams seams) => seams with
+    {
+        Deliveries = id => postings.Of(id).Select(static p => new DeliveryView(p.Channel, p.Place, StateOf(p), p.Message is not null && p.Error is null, p.UpdatedAt ?? p.PostedAt ?? p.CreatedAt)).ToArray(),
+        Accounts = new AccountSeams(
+            user => accounts.Of(user).Select(static a => new AccountView(a.Id, a.Channel, a.Shown, a.LinkedAt)).ToArray(),
+            (code, session) => accounts.Open(code, session) is { } offer ? new LinkQuestion(offer.Account.Channel, offer.Shown, offer.Word) : null,
+            accounts.ConfirmAsync,
+            accounts.RemoveAsync),
+    };
+
+    private static string StateOf(Posting p) => p switch
+    {
+        { Message: null, FinishedAt: not null } => "not told: it was over before",
+        { Message: null, Error: { } why } => $"not told yet: {why}",
+        { Message: null } => "about to be told",
+        { Error: { } why } => $"told, and may lag: {why}",
+        _ => "told",
+    };
+
+    public void Dispose() => Slack?.Dispose();
+
+    /// <summary>Runs the outbox, and listens, beside the listeners.</summary>
+    private sealed class ChannelWork(ChannelParts parts) : BackgroundService
+    {
+        protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+            Task.WhenAll(parts.outbox.RunAsync(stoppingToken), parts.Slack?.RunAsync(stoppingToken) ?? Task.CompletedTask);
     }
 }

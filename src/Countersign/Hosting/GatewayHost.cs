@@ -135,6 +135,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent, ApprovesOnlyInBrowser = config.Review.ConfirmsCli }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security, Channels = [.. ReviewDesk.OwnChannels, .. ChannelParts.Answering(config.Channels)] };
         await desk.RecoverAsync().ConfigureAwait(false);
 
+        var channels = Own(new ChannelParts(config, desk, users, store, journal, feed, time, () => config.Listen.Url ?? Http, loggers));
         var connections = new ConnectionStrings(() => listeners.Postgres, config.Targets.Keys.Order(StringComparer.Ordinal).ToArray());
         builder.Services
             .AddSingleton(config).AddSingleton(time).AddSingleton<IJournalStore>(store).AddSingleton<IStateReader>(store).AddSingleton(journal)
@@ -142,13 +143,13 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(policies.Store).AddSingleton(desk).AddSingleton(feed).AddSingleton(brake).AddSingleton(delegations).AddSingleton(voices)
             .AddSingleton(new Spine(questions, desk, brake, journal, time))
             .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>().AddSingleton<ReplayingNow>().AddSingleton(cedar)
-            .AddSingleton(connections).AddConsole(ConsoleParts.Seams(config, policies, agents, connections))
+            .AddSingleton(connections).AddConsole(channels.Show(ConsoleParts.Seams(config, policies, agents, connections)))
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         builder.Services.AddSingleton(new ToolTrust(store, journal, time, tools => policies.Use(cedar, tools, store)));
         McpListener.Add(builder.Services);
         builder.Services.AddSingleton(new ScimService(users, sessions, time)).AddSingleton(new CliGrants(sessions, time));
-        ChannelParts.Add(builder.Services, config, desk, users, store, journal, feed, time, () => config.Listen.Url ?? Http, loggers);
+        channels.Add(builder.Services);
         if (oidc is not null) builder.Services.AddSingleton(oidc);
         AddApi(builder.Services);
         Telemetry.Add(builder, config.Telemetry);
@@ -212,6 +213,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         CliLoginEndpoints.Map(app, api);
         if (app.Services.GetService<OidcSignIn>() is not null) OidcEndpoints.Map(app);
         ConsolePages.Map(app);
+        ChannelEndpoints.Map(app, app.Services.GetRequiredService<ChannelParts>());
         if (app.Services.GetRequiredService<CountersignConfig>().Identity.Scim is { } scim) ScimEndpoints.Map(app, scim.Token.Reveal());
     }
 

@@ -63,7 +63,7 @@ internal sealed class House : IAsyncDisposable
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
         Delegations = new Delegations(Store, Journal, Users, Time) { NamedOnlyInBrowser = limits.ApprovesOnlyInBrowser };
-        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security" };
+        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security", Channels = [.. ReviewDesk.OwnChannels, "slack"] };
         await Desk.RecoverAsync();
         Brake = new AgentBrake(Store, Journal, Time, new BrakeLimits { Denials = 5, RequestsPerMinute = 600 });
         Spine = new Spine(policy, Desk, Brake, Journal, Time);
@@ -176,6 +176,9 @@ internal sealed class House : IAsyncDisposable
 /// <summary>One waiting connection of a test.</summary>
 internal sealed record Held(Waiter Waiter, Task<HoldEnd> End, Task<Review> Opened, List<Review> Told)
 {
+    /// <summary>Of the review, once it is open.</summary>
+    public ReviewId Id => Opened.Result.Id;
+
     public async Task<HoldEnd.Released> ReleasedAsync()
     {
         var end = await End.WaitAsync(Given.Patience);
