@@ -68,7 +68,8 @@ public static class ConfigFile
         var listen = ListenReader.Read(root["listen"], references);
         var users = PeopleReader.Users(root["users"], groups, root["identity"]["oidc"].Exists);
         var identity = IdentityReader.Read(root["identity"], references, groups);
-        var onCall = OnCallReader.Schedules(root["oncall"]);
+        var people = new KnownPeople(users, identity.Oidc is not null || root["identity"]["oidc"].Exists);
+        var onCall = OnCallReader.Schedules(root["oncall"], people);
         var classification = ClassificationReader.Read(root["classification"], root["targets"].Entries().Select(static t => t.Key).ToArray());
         var channels = ChannelReader.Channels(root["channels"], references, classification);
         return new CountersignConfig
@@ -83,7 +84,7 @@ public static class ConfigFile
             OnCall = onCall,
             Channels = channels,
             Routes = RoutingReader.Routes(root["routing"], channels, new RoutingReader.Known([.. targets.Keys, .. servers.Keys], [.. targets.Values.Select(static t => t.Environment), .. servers.Values.Select(static s => s.Environment)], classification, onCall)),
-            Governance = Governance(root["governance"]),
+            Governance = Governance(root["governance"], people),
             Review = Review(root["review"], root["identity"]["oidc"].Exists),
             Identity = identity,
             Users = users,
@@ -91,6 +92,8 @@ public static class ConfigFile
             Targets = targets,
             McpServers = servers,
             Classification = classification,
+            Settings = Settings.Of(node),
+            Warnings = people.Warnings,
             Telemetry = new TelemetryConfig(Otlp(root["telemetry"]["otlp"])),
         };
     }
@@ -123,12 +126,12 @@ public static class ConfigFile
         return new ReviewConfig(cli is null ? hasProvider : cli != "allow");
     }
 
-    private static GovernanceConfig Governance(Cursor at)
+    private static GovernanceConfig Governance(Cursor at, KnownPeople people)
     {
         var authors = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var (mail, key, user) in at["authors"].Entries())
         {
-            if (user.Text is not { } name || !NameReader.Check(user, name, "user")) continue;
+            if (user.Text is not { } name || !people.Check(user, name)) continue;
             if (!authors.TryAdd(mail.ToLowerInvariant(), name)) key.Fail($"`{Shown.Text(mail)}` is there twice, in another case");
         }
 

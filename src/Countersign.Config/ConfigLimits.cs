@@ -60,6 +60,12 @@ internal static class ConfigLimits
     /// </summary>
     public static readonly DurationLimit TokenLifetime = new(TimeSpan.FromHours(6), TimeSpan.FromMinutes(1), TimeSpan.FromHours(24));
 
+    /// <summary>
+    /// Longest life of a runtime's statement of whom an agent acts for. 5 minutes: it is signed when the agent connects, and
+    /// whoever finds an old one must have no use of it.
+    /// </summary>
+    public static readonly DurationLimit StatementLifetime = new(TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(10), TimeSpan.FromHours(1));
+
     /// <summary>How long a connection may act after the credential that opened it has ended. None, unless the operator says so.</summary>
     public static readonly DurationLimit CredentialGrace = new(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromHours(24));
 

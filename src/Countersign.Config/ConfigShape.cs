@@ -40,6 +40,15 @@ internal static class ConfigShape
         ("answers", Value),
         ("api", Value));
 
+    private static readonly Shape Runtime = Shape.Of(
+        ("issuer", Value),
+        ("audience", Value),
+        ("jwks", Shape.Of("write `{ url: https://… }` or `{ file: path }`", ("url", Value), ("file", Value))),
+        ("max-lifetime", Value),
+        ("grace", Value),
+        ("agents", Names),
+        ("people", Shape.Of(("claim", Value), ("users", new Shape.Named(Value)))));
+
     public static readonly Shape.Section Root = Shape.Of(
         ("listen", Shape.Of(
             ("http", Value),
@@ -101,6 +110,7 @@ internal static class ConfigShape
                 ("groups", new Shape.Named(Value)),
                 ("groups-from", Value))),
             ("issuers", new Shape.Named(Issuer)),
+            ("runtimes", new Shape.Named(Runtime)),
             ("mtls", Shape.Of(
                 ("ca", File),
                 ("revoked", Names),

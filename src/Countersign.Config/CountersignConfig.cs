@@ -53,6 +53,12 @@ public sealed record CountersignConfig
 
     public required Classification Classification { get; init; }
     public required TelemetryConfig Telemetry { get; init; }
+
+    /// <summary>What the file says, by path, as it stands there. It holds no secret, because the file can not.</summary>
+    public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>What may be right and is likely not meant, for the operator.</summary>
+    public IReadOnlyList<ConfigError> Warnings { get; init; } = [];
 }
 
 /// <summary>Where the gateway listens. Port 0 means any free one.</summary>

@@ -8,6 +8,9 @@ public sealed record FederationConfig
     /// <summary>Issuers of workload tokens, in name order; no two of one `iss`.</summary>
     public IReadOnlyList<IssuerConfig> Issuers { get; init; } = [];
 
+    /// <summary>Runtimes that say for whom their agents act, in name order.</summary>
+    public IReadOnlyList<RuntimeConfig> Runtimes { get; init; } = [];
+
     /// <summary>Client certificates; null where none is asked for.</summary>
     public CertificatesConfig? Certificates { get; init; }
 
@@ -62,6 +65,38 @@ public sealed record WorkloadConfig(string Name, IReadOnlyDictionary<string, Sub
 
     /// <summary>True where the token itself names the user for whom it acts (RFC 8693 `act`), and must.</summary>
     public bool Delegated { get; init; }
+}
+
+/// <summary>One runtime whose signed statements say for whom its agents act, complete (P35).</summary>
+public sealed record RuntimeConfig
+{
+    public required string Name { get; init; }
+
+    /// <summary>`iss`, compared byte for byte.</summary>
+    public required string Issuer { get; init; }
+
+    /// <summary>`aud`: the one audience of its statements.</summary>
+    public required string Audience { get; init; }
+
+    /// <summary>Address of its keys; null to find it by discovery.</summary>
+    public Uri? JwksUrl { get; init; }
+
+    /// <summary>Full path of a file with its keys.</summary>
+    public string? JwksFile { get; init; }
+
+    public required TimeSpan MaxLifetime { get; init; }
+
+    /// <summary>How long a connection may act after the statement that it began with has ended.</summary>
+    public required TimeSpan Grace { get; init; }
+
+    /// <summary>Agents that it runs, sorted, at least one: each of them brings a statement, always.</summary>
+    public required IReadOnlyList<string> Agents { get; init; }
+
+    /// <summary>The claim that tells people apart.</summary>
+    public required string PeopleClaim { get; init; }
+
+    /// <summary>Users here by the runtime's subjects.</summary>
+    public required IReadOnlyDictionary<string, string> People { get; init; }
 }
 
 /// <summary>Client certificates of agents.</summary>

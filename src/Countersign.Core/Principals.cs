@@ -20,7 +20,8 @@ public sealed record PrincipalRef(PrincipalKind Kind, OpaqueId Id, string Name)
 
 /// <summary>
 /// Who acts, and for whom. <see cref="Owner"/> answers for the agent; <see cref="OnBehalfOf"/> is fixed by the operator
-/// (`agent add --for`) or proven by the token of a configured issuer, since a claim proves nothing. Everyone here is excluded as an approver (I4).
+/// (`agent add --for`), or proven by the token of a configured issuer or the signed statement of a trusted runtime, since a claim proves nothing.
+/// Everyone here is excluded as an approver (I4).
 /// </summary>
 public sealed record ActorChain(PrincipalRef Agent, PrincipalRef Owner, PrincipalRef? OnBehalfOf)
 {

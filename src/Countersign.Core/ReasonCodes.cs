@@ -98,6 +98,7 @@ public static class ReasonCodes
     public const string TokenSubject = "token-subject";
     public const string TokenReplayed = "token-replayed";
     public const string TokenActor = "token-actor";
+    public const string OnBehalfOfRequired = "on-behalf-of-required";
     public const string IssuerUnavailable = "issuer-unavailable";
     public const string CertificateRequired = "certificate-required";
     public const string CertificateInvalid = "certificate-invalid";

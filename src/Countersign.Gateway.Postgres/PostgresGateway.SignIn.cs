@@ -85,6 +85,15 @@ public sealed partial class PostgresGateway
             : (null, new Refusal(ReasonCodes.Unauthenticated, $"agent `{agent.Name}` has no owner any more", "ask the operator to name one."));
     }
 
+    /// <summary>For whom an agent that has proven itself acts. Exactly one of the two is there.</summary>
+    private async Task<(SignedIn?, Refusal?)> ActForAsync(SignedIn proven, string? statement, CancellationToken ct)
+    {
+        var acting = await workloads.ActForAsync(proven.Actors, statement, ct).ConfigureAwait(false);
+        if (acting.Actors is not { } actors) return (null, WorkloadRefusals.OfStatement(acting.ReasonCode!, proven.Agent.Name));
+        var ends = acting.EndsAt is { } end && (proven.EndsAt is not { } until || end < until) ? end : proven.EndsAt;
+        return (proven with { Actors = actors, EndsAt = ends }, null);
+    }
+
     private async Task<WorkloadSignIn> ByTokenAsync(Transport client, string name, string? mechanism, CancellationToken ct)
     {
         // Asked for nothing: a client that would send its token in clear must not be led to.
@@ -123,6 +132,18 @@ public sealed partial class PostgresGateway
 /// </summary>
 internal static class WorkloadRefusals
 {
+    /// <summary>Of a runtime's statement of whom the agent acts for.</summary>
+    public static Refusal OfStatement(string reason, string name) => reason switch
+    {
+        ReasonCodes.OnBehalfOfRequired => new(reason, "this agent acts for a user, and its runtime has to say for whom", "run it under its runtime, which signs `countersign.on_behalf_of`."),
+        ReasonCodes.TokenIssuer => new(reason, "the on-behalf-of statement is of no runtime that speaks for this agent", "connect without it, or ask the operator to configure the runtime."),
+        ReasonCodes.TokenSubject => new(reason, "the on-behalf-of statement is about another agent", "have one signed for this agent."),
+        ReasonCodes.TokenReplayed => new(reason, "the on-behalf-of statement was used already", "have a new one signed for each connection."),
+        ReasonCodes.TokenActor => new(reason, "for whom the on-behalf-of statement says that the agent acts is not known here, or not allowed for this agent", "tell the operator."),
+        _ when reason.StartsWith("token-", StringComparison.Ordinal) => new(reason, "the on-behalf-of statement does not hold", "have a new one signed: by the agent's runtime, for this gateway, with its own type, and short-lived."),
+        _ => Of(reason, name),
+    };
+
     public static Refusal Of(string reason, string name) => reason switch
     {
         ReasonCodes.TlsRequired => new(reason, "this agent signs in over TLS only", "connect with sslmode=verify-full."),

@@ -243,7 +243,9 @@ public sealed partial class PostgresGateway : ConnectionHandler, IAsyncDisposabl
             return;
         }
 
+        var statement = StartupParameters.TakeStatement(ref parameters);
         var (signedIn, refusal) = await AuthenticateAsync(client, name, StartupParameters.TakeMethod(ref parameters), ct).ConfigureAwait(false);
+        if (signedIn is { } proven) (signedIn, refusal) = await ActForAsync(proven, statement, ct).ConfigureAwait(false);
         if (signedIn is not var (agent, keyId, actors, endsAt))
         {
             AuthenticationFailed(ClaimedName.Of(name), client.Peer.Remote?.ToString() ?? "(unknown)", refusal!.ReasonCode);

@@ -17,6 +17,17 @@ internal static class StartupParameters
         return asked;
     }
 
+    /// <summary>A runtime's signed statement of whom the agent acts for (docs/operate/workloads.md); answered here, and never forwarded.</summary>
+    private const string Statement = "countersign.on_behalf_of";
+
+    /// <summary>The statement, taken out of the parameters; null where there is none.</summary>
+    public static string? TakeStatement(ref IReadOnlyList<StartupParameter> parameters)
+    {
+        var statement = parameters.Where(static p => p.Name == Statement).Select(static p => p.Value).FirstOrDefault();
+        parameters = parameters.Where(static p => p.Name != Statement).ToArray();
+        return statement;
+    }
+
     public static bool TryRead(StartupMessage message, IReadOnlySet<string> forwarded, out IReadOnlyList<StartupParameter> parameters, out Intent intent, out string why)
     {
         var pass = new List<StartupParameter> { new("client_encoding", "UTF8") };
@@ -97,6 +108,18 @@ internal static class StartupParameters
         why = "";
         if (name == Method && value is "oauthbearer" or "password")
         {
+            pass.Add(new StartupParameter(name, value));
+            return true;
+        }
+
+        if (name == Statement)
+        {
+            if (pass.Exists(static p => p.Name == Statement))
+            {
+                why = $"start-up parameter `{Statement}` is given twice";
+                return false;
+            }
+
             pass.Add(new StartupParameter(name, value));
             return true;
         }

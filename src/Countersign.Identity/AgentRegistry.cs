@@ -27,7 +27,7 @@ public sealed record DeclaredAgent(string Name, string VouchedBy, string Owner, 
     public const string Certificate = "certificate";
 }
 
-/// <summary>Who owned an agent, by his opaque id, and when that ended.</summary>
+/// <summary>Who owned an agent, or for whom it acted, by his opaque id, and when that ended.</summary>
 public sealed record FormerOwner(string Id, DateTimeOffset Until);
 
 public enum AgentChangeStatus
@@ -61,6 +61,9 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
 
     /// <summary>Longest agent name, in characters: PostgreSQL's own limit for a role name.</summary>
     public const int MaxNameLength = 63;
+
+    /// <summary>Agents for whom a runtime says for whom they act. Set once, at the start.</summary>
+    public IReadOnlySet<string> RunByRuntimes { get; set; } = new HashSet<string>();
 
     public IReadOnlyList<AgentEntry> List() => reader.List(Collection).Select(Read).OrderBy(static a => a.Name, StringComparer.Ordinal).ToArray();
 
@@ -153,7 +156,7 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
             else if (before is null || before.Owner != agent.Owner || before.For != agent.For || before.Delegated != agent.Delegated || !before.Groups.SequenceEqual(groups, StringComparer.Ordinal))
             {
                 var document = (before ?? new AgentDocument(OpaqueId.NewAgent().Value, agent.Name, agent.Owner, agent.For, groups, RandomNumberGenerator.GetBytes(AgentKeys.SaltBytes), AgentKeys.Iterations, [], time.GetUtcNow(), null))
-                    with { Owner = agent.Owner, For = agent.For, Groups = groups, VouchedBy = agent.VouchedBy, Delegated = agent.Delegated };
+                    with { Owner = agent.Owner, For = agent.For, Groups = groups, VouchedBy = agent.VouchedBy, Delegated = agent.Delegated, FormerOwners = before is null ? null : Former(before, agent.Owner, agent.For) };
                 var saved = await SaveAsync("agent-declared", document, known?.Version ?? 0, null, null).ConfigureAwait(false);
                 if (saved.Status != AgentChangeStatus.Done) errors.Add($"agent `{agent.Name}` can not be recorded: {saved.Detail}");
             }
@@ -206,18 +209,34 @@ public sealed class AgentRegistry(IStateReader reader, JournalAppender journal, 
         if (document.RevokedAt is not null) return (new AgentChange(AgentChangeStatus.UnknownAgent, $"agent `{document.Name}` is revoked"), document, null);
         if (users.Find(owner) is null) return (new AgentChange(AgentChangeStatus.UnknownOwner, $"owner `{VisibleText.Of(owner, multiline: false)}` is not a user"), document, null);
         if (document.Owner == owner) return (new AgentChange(AgentChangeStatus.Done, null, Entry(document)), document, null);
-        FormerOwner[] former = users.Find(document.Owner) is { } before ? [new FormerOwner(before.Ref.Id.Value, time.GetUtcNow())] : [];
-        return (null, document with { Owner = owner, FormerOwners = [.. (document.FormerOwners ?? []).TakeLast(MaxFormerOwners - 1), .. former] }, null);
+        return (null, document with { Owner = owner, FormerOwners = Former(document, owner, document.For) }, null);
     });
+
+    /// <summary>
+    /// Who answered for the agent, or was whom it acts for, until now. By what his name is known as, also while he is no user:
+    /// taking him out of the config and putting him back makes nobody new.
+    /// </summary>
+    private IReadOnlyList<FormerOwner> Former(AgentDocument before, string owner, string? onBehalfOf)
+    {
+        var gone = new List<string>();
+        if (before.Owner != owner) gone.Add(before.Owner);
+        if (before.For is { } user && user != onBehalfOf) gone.Add(user);
+        var now = time.GetUtcNow();
+        FormerOwner[] former = gone.Where(name => name != owner && name != onBehalfOf).Select(users.IdOfName).OfType<OpaqueId>().Select(id => new FormerOwner(id.Value, now)).ToArray();
+        return [.. (before.FormerOwners ?? []).TakeLast(MaxFormerOwners - former.Length), .. former];
+    }
 
     /// <summary>Former owners that are remembered: more than change in a year.</summary>
     private const int MaxFormerOwners = 64;
 
-    /// <summary>Whether an agent may still act with the chain that it connected with: not revoked, same owner, same user.</summary>
+    /// <summary>
+    /// Whether an agent may still act with the chain that it connected with: not revoked, same owner, same user. Whom a token or
+    /// a runtime named is a user still.
+    /// </summary>
     public bool StillActs(ActorChain actors) =>
         Find(actors.Agent.Name) is { } agent && agent.Id == actors.Agent.Id
         && ChainOf(agent) is { } now && now.Owner.Id == actors.Owner.Id
-        && (agent.Delegated ? actors.OnBehalfOf is { } user && users.Find(user.Id) is not null : now.OnBehalfOf?.Id == actors.OnBehalfOf?.Id)
+        && (now.OnBehalfOf is null && (agent.Delegated || RunByRuntimes.Contains(agent.Name)) ? actors.OnBehalfOf is { } named && users.Find(named.Id) is not null : now.OnBehalfOf?.Id == actors.OnBehalfOf?.Id)
         && actors.Via.All(h => users.Find(h.Id) is not null) && actors.Editors.All(h => users.Find(h.Id) is not null);
 
     private async Task<AgentChange> ChangeAsync(string type, string name, PrincipalRef author, Func<AgentDocument, (AgentChange? Ended, AgentDocument Changed, IssuedKey? Key)> change)

@@ -114,6 +114,10 @@ public sealed partial class UserDirectory : IDisposable
     /// <summary>By a name that he has or ever had.</summary>
     public UserEntry? Find(string name) => now.ByName.GetValueOrDefault(name);
 
+    /// <summary>The id of whoever has this name or ever had it, also while he is no user.</summary>
+    public OpaqueId? IdOfName(string name) =>
+        Find(name)?.Ref.Id ?? (reader.Get(Names, name) is { } known ? new OpaqueId(JsonSerializer.Deserialize(known.Value, IdentityJson.Default.UserDocument)!.Id) : null);
+
     /// <summary>As he was known last. Enough to show something to him; not enough to decide by.</summary>
     public UserEntry? Find(OpaqueId id) => now.ById.GetValueOrDefault(id);
 

@@ -108,4 +108,52 @@ public sealed class FederationTests
         Assert.Contains(errors, static e => e.Contains("matched exactly", StringComparison.Ordinal) || e.Contains("a segment that is fixed", StringComparison.Ordinal) || e.Contains("a whole segment", StringComparison.Ordinal));
         Assert.Contains(errors, static e => e.Contains("`uri` or `dns`", StringComparison.Ordinal));
     }
+
+    private const string Runtime = "issuer: https://runtime.example.com, audience: gw";
+
+    private static string Runtimes(string keys) => Yaml.Minimal + "identity:\n  runtimes:\n    platform: { " + keys + " }\n";
+
+    [Fact]
+    public void Runtime_is_read_with_safe_defaults_and_needs_no_tls_of_its_own()
+    {
+        var runtime = Assert.Single(Yaml.Good(Runtimes($"{Runtime}, agents: [bot-b, bot-a], people: {{ users: {{ u-1: alice }} }}")).Federation.Runtimes);
+        Assert.Equal(("platform", "https://runtime.example.com", "gw", "sub"), (runtime.Name, runtime.Issuer, runtime.Audience, runtime.PeopleClaim));
+        Assert.Equal((TimeSpan.FromMinutes(5), TimeSpan.Zero), (runtime.MaxLifetime, runtime.Grace));
+        Assert.Equal(["bot-a", "bot-b"], runtime.Agents);
+        Assert.Equal("alice", runtime.People["u-1"]);
+    }
+
+    [Theory]
+    [InlineData("audience: gw, agents: [bot]", "identity.runtimes.platform.issuer", "missing: `issuer`")]
+    [InlineData("issuer: https://runtime.example.com, agents: [bot]", "identity.runtimes.platform.audience", "missing: `audience`")]
+    [InlineData($"{Runtime}", "identity.runtimes.platform", "missing: `agents`")]
+    [InlineData("issuer: https://runtime.example.com, audience: https://runtime.example.com, agents: [bot]", "identity.runtimes.platform.audience", "is the runtime itself")]
+    [InlineData("issuer: http://runtime.example.com, audience: gw, agents: [bot]", "identity.runtimes.platform.issuer", "no https address")]
+    [InlineData($"{Runtime}, agents: [alice]", "identity.runtimes.platform.agents[0]", "the name of a user")]
+    [InlineData($"{Runtime}, agents: [Bot]", "identity.runtimes.platform.agents[0]", "is no agent")]
+    [InlineData($"{Runtime}, agents: [bot, bot]", "identity.runtimes.platform.agents[1]", "listed twice")]
+    [InlineData($"{Runtime}, agents: [bot], max-lifetime: 2h", "identity.runtimes.platform.max-lifetime", "out of bounds")]
+    [InlineData($"{Runtime}, agents: [bot], people: {{ claim: email }}", "identity.runtimes.platform.people.claim", "given to somebody else")]
+    [InlineData($"{Runtime}, agents: [bot], people: {{ users: {{ u-1: mallory }} }}", "identity.runtimes.platform.people.users.u-1", "is not in `users`")]
+    public void P35_incomplete_or_unsafe_runtime_does_not_start(string keys, string path, string message)
+    {
+        var error = Yaml.Bad(Runtimes(keys));
+        Assert.Equal(path, error.Path);
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void P30_agent_whose_human_is_said_already_has_no_runtime()
+    {
+        var text = Issuer($"{GitHub}, audience: gw, agents: {{ deploy: {{ match: {{ sub: \"repo:acme/shop:x\" }}, owner: alice, for: alice }} }}") + "  runtimes: { platform: { " + Runtime + ", agents: [deploy] } }\n";
+        Assert.Contains("is said already, by its `for`", Yaml.Bad(text).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Settings_are_what_the_file_says_key_by_key()
+    {
+        var settings = Yaml.Good(Yaml.Minimal).Settings;
+        Assert.Equal(("[dba]", "shop", "PW"), (settings["users.alice.groups"], settings["targets.shop.database"], settings["targets.shop.password.env"]));
+        Assert.DoesNotContain("correct horse", string.Join(' ', settings.Values), StringComparison.Ordinal);
+    }
 }

@@ -82,7 +82,7 @@ public sealed class SchemaTests
         Collect(ConfigShape.Root, "", all);
         string[] left = ["channels.slack.app-token.file", "channels.slack.bot-token.file", "channels.slack.signing-secret", "channels.slack.signing-secret.env", "channels.slack.signing-secret.file", "identity.issuers.*.jwks.file",
             .. ((string[])["", ".agents", ".agents.*.for", ".agents.*.groups", ".agents.*.match", ".agents.*.match.dns", ".agents.*.match.uri", ".agents.*.owner", ".ca", ".ca.file", ".grace", ".revoked"]).Select(static k => "identity.mtls" + k), // need TLS
-            "identity.oidc.client-secret.file", "identity.scim.token.file", "listen.insecure", "listen.tls", "listen.tls.certificate", "listen.tls.certificate.file", "listen.tls.key", "listen.tls.key.file", "targets.*.ca", "targets.*.ca.file", "targets.*.headers.*.file", "targets.*.password.file", "targets.*.secret-env.*.file", "targets.*.token.file"];
+            "identity.oidc.client-secret.file", "identity.runtimes.*.jwks.file", "identity.scim.token.file", "listen.insecure", "listen.tls", "listen.tls.certificate", "listen.tls.certificate.file", "listen.tls.key", "listen.tls.key.file", "targets.*.ca", "targets.*.ca.file", "targets.*.headers.*.file", "targets.*.password.file", "targets.*.secret-env.*.file", "targets.*.token.file"];
         Assert.Equal(left, all.Except(used));
     }
 

@@ -4,8 +4,8 @@ using Countersign.Core;
 
 namespace Countersign.Config.Reading;
 
-/// <summary>`identity.issuers` and `identity.mtls`: whole or not at all, since half of it lets in whom nobody meant (P35).</summary>
-internal sealed class FederationReader
+/// <summary>`identity.issuers`, `identity.runtimes` and `identity.mtls`: whole or not at all, since half of it lets in whom nobody meant (P35).</summary>
+internal sealed partial class FederationReader
 {
     private const int MaxText = 1024;
 
@@ -35,6 +35,7 @@ internal sealed class FederationReader
         var insecure = at["insecure-loopback"].Flag();
         var issuers = reader.Issuers(at["issuers"]);
         var certificates = reader.Certificates(at["mtls"]);
+        var runtimes = reader.Runtimes(at["runtimes"], issuers.SelectMany(static i => i.Agents).Concat(certificates?.Agents ?? []).ToArray());
         if (listen.Tls is null)
         {
             if (at["mtls"].Exists) at["mtls"].Fail("client certificates need TLS; give `listen.tls`");
@@ -42,7 +43,7 @@ internal sealed class FederationReader
         }
 
         if (insecure && !System.Net.IPAddress.IsLoopback(listen.Postgres.Address)) at["insecure-loopback"].Fail("is for a listener on loopback only, and `listen.postgres` is not");
-        return new FederationConfig { Issuers = issuers, Certificates = certificates, InsecureLoopback = insecure };
+        return new FederationConfig { Issuers = issuers, Runtimes = runtimes, Certificates = certificates, InsecureLoopback = insecure };
     }
 
     private IReadOnlyList<IssuerConfig> Issuers(Cursor at)
@@ -68,27 +69,13 @@ internal sealed class FederationReader
         if (provider is not null && issuer == provider.Issuer && audience == provider.ClientId) at["audience"].Fail("is `identity.oidc.client-id`: the ID token of everybody who signs in would be a workload's; have one of its own");
         if (issuer is not null && audience == issuer) at["audience"].Fail("is the issuer itself: its tokens for its own use would open this gateway");
 
-        var jwks = at["jwks"];
-        var url = KeysUrl(jwks["url"]);
-        var file = references.FullPath(jwks);
-        if (jwks["url"].Exists && jwks["file"].Exists) jwks.Fail("names both a URL and a file; keep one of them");
-        if (file is not null && !FileReader.TryRead(file, ConfigLimits.PemBytes, out _, out _, out var why)) jwks["file"].Fail($"can not read `{Shown.Text(file)}`: {why}");
-        if (issuer is not null && !jwks.Exists && !IsFetchable(issuer)) at["issuer"].Fail("is no https address, so its keys can not be found by discovery; give `jwks: { url: … }` or `jwks: { file: … }`");
-
+        var (url, file) = Keys(at, issuer);
         var replay = at["replay"].Text;
         if (replay is not null and not "once" and not "reuse") at["replay"].Fail($"`{Shown.Text(replay)}` is neither `once` nor `reuse`");
         var type = at["type"].Text ?? "JWT";
         if (type is not ("JWT" or "at+jwt" or "wit+jwt")) at["type"].Fail($"`{Shown.Text(type)}` is not one of `JWT`, `at+jwt`, `wit+jwt`");
 
-        var people = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (subject, _, user) in at["people"]["users"].Entries())
-        {
-            if (user.Text is { } known && User(user, known)) people.Add(subject, known);
-        }
-
-        var claim = Text(at["people"]["claim"], at["people"]["claim"].Text) ?? (issuer is not null && issuer == provider?.Issuer ? provider.SubjectClaim : "sub");
-        if (claim is "email" or "preferred_username" or "name" or "upn" or "nickname") at["people"]["claim"].Fail($"`{claim}` may be changed, or given to somebody else; use `sub`, or another claim that never is, such as Entra's `oid`");
-
+        var (claim, people) = People(at["people"], issuer);
         var agents = new List<WorkloadConfig>();
         foreach (var (agent, key, value) in at["agents"].Entries())
         {
@@ -116,6 +103,31 @@ internal sealed class FederationReader
             PeopleClaim = claim,
             People = people,
         };
+    }
+
+    /// <summary>Where the keys are: an address, a file, or neither, to find them by discovery.</summary>
+    private (Uri? Url, string? File) Keys(Cursor at, string? issuer)
+    {
+        var jwks = at["jwks"];
+        var url = KeysUrl(jwks["url"]);
+        var file = references.FullPath(jwks);
+        if (jwks["url"].Exists && jwks["file"].Exists) jwks.Fail("names both a URL and a file; keep one of them");
+        if (file is not null && !FileReader.TryRead(file, ConfigLimits.PemBytes, out _, out _, out var why)) jwks["file"].Fail($"can not read `{Shown.Text(file)}`: {why}");
+        if (issuer is not null && !jwks.Exists && !IsFetchable(issuer)) at["issuer"].Fail("is no https address, so its keys can not be found by discovery; give `jwks: { url: … }` or `jwks: { file: … }`");
+        return (url, file);
+    }
+
+    private (string Claim, IReadOnlyDictionary<string, string> Users) People(Cursor at, string? issuer)
+    {
+        var people = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (subject, _, user) in at["users"].Entries())
+        {
+            if (user.Text is { } known && User(user, known)) people.Add(subject, known);
+        }
+
+        var claim = Text(at["claim"], at["claim"].Text) ?? (issuer is not null && issuer == provider?.Issuer ? provider.SubjectClaim : "sub");
+        if (claim is "email" or "preferred_username" or "name" or "upn" or "nickname") at["claim"].Fail($"`{claim}` may be changed, or given to somebody else; use `sub`, or another claim that never is, such as Entra's `oid`");
+        return (claim, people);
     }
 
     /// <summary>Name, owner, groups and `for` of a workload; what it must match is read by its kind.</summary>

@@ -6,31 +6,31 @@ namespace Countersign.Config.Reading;
 
 internal static class OnCallReader
 {
-    public static IReadOnlyList<OnCallSchedule> Schedules(Cursor at)
+    public static IReadOnlyList<OnCallSchedule> Schedules(Cursor at, KnownPeople people)
     {
         var names = new NameReader("schedule");
         var schedules = new List<OnCallSchedule>();
         foreach (var (name, key, schedule) in at.Entries())
         {
             var named = names.TryTake(key, name);
-            if (Schedule(name, schedule) is { } read && named) schedules.Add(read);
+            if (Schedule(name, schedule, people) is { } read && named) schedules.Add(read);
         }
 
         return schedules.OrderBy(static s => s.Name, StringComparer.Ordinal).ToArray();
     }
 
-    private static OnCallSchedule? Schedule(string name, Cursor at)
+    private static OnCallSchedule? Schedule(string name, Cursor at, KnownPeople people)
     {
         var taken = new NameReader("user");
-        var members = at["members"].Items().Select(item => item.Text is { } user && taken.TryTake(item, user) ? user : null).OfType<string>().ToArray();
-        if (members.Length == 0) at["members"].Fail("missing: the people who take turns, in their order, such as `[alice, bob]`");
+        var members = at["members"].Items().Select(item => item.Text is { } user && taken.TryTake(item, user) && people.Check(item, user) ? user : null).OfType<string>().ToArray();
+        if (!at["members"].Items().Any()) at["members"].Fail("missing: the people who take turns, in their order, such as `[alice, bob]`");
 
         var zone = Zone(at["zone"]);
         var start = Parsed(at["start"], "the day on which the first turn begins, such as `2026-11-23`",
             static (text, out value) => DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out value), default(DateOnly));
         var handover = Parsed(at["handover"], "the time of day at which turns change, such as `\"09:00\"`",
             static (text, out value) => TimeOnly.TryParseExact(text, "HH:mm", CultureInfo.InvariantCulture, DateTimeStyles.None, out value), default(TimeOnly));
-        var overrides = at["overrides"].Items().Select(Override).OfType<OnCallOverride>().OrderBy(static o => o.From).ToArray();
+        var overrides = at["overrides"].Items().Select(o => Override(o, people)).OfType<OnCallOverride>().OrderBy(static o => o.From).ToArray();
         for (var i = 1; i < overrides.Length; i++)
         {
             if (overrides[i].From < overrides[i - 1].Until) at["overrides"].Fail($"two overrides overlap at {overrides[i].From:yyyy-MM-dd'T'HH:mm:ssK}; one person is on call at a time");
@@ -67,11 +67,11 @@ internal static class OnCallReader
         return 7;
     }
 
-    private static OnCallOverride? Override(Cursor at)
+    private static OnCallOverride? Override(Cursor at, KnownPeople people)
     {
         var from = Instant(at["from"]);
         var until = Instant(at["until"]);
-        if (at["user"].Required("who is on call instead") is not { } user || !NameReader.Check(at["user"], user, "user")) return null;
+        if (at["user"].Required("who is on call instead") is not { } user || !people.Check(at["user"], user)) return null;
         if (from is not { } begin || until is not { } end) return null;
         if (end > begin) return new OnCallOverride(begin, end, user);
         at.Fail("`until` must lie after `from`");

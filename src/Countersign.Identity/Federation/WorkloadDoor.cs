@@ -12,12 +12,13 @@ namespace Countersign.Identity.Federation;
 /// before it counts, together with the token's id where that opens one connection; each refusal is journalled too, up to a
 /// rate. Thread-safe.
 /// </summary>
-public sealed class WorkloadDoor : IDisposable
+public sealed partial class WorkloadDoor : IDisposable
 {
     private const string Used = "used-tokens";
     private const string Key = "csk_";
 
     private readonly Dictionary<string, (TokenIssuer Issuer, Workload Workload, WorkloadTokens Tokens)> byToken = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (TokenIssuer Signer, WorkloadTokens Statements)> byRuntime = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Workload> byCertificate = new(StringComparer.Ordinal);
     private readonly IReadOnlyList<TokenIssuer> issuers;
     private readonly CertificateAuthority? authority;
@@ -36,7 +37,7 @@ public sealed class WorkloadDoor : IDisposable
     private long unwritten;
     private DateTimeOffset swept = DateTimeOffset.MinValue;
 
-    public WorkloadDoor(IReadOnlyList<TokenIssuer> issuers, CertificateAuthority? authority, AgentRegistry agents, UserDirectory users, IStateReader reader, JournalAppender journal, TimeProvider time, FederationLimits? limits = null)
+    public WorkloadDoor(IReadOnlyList<TokenIssuer> issuers, CertificateAuthority? authority, AgentRegistry agents, UserDirectory users, IStateReader reader, JournalAppender journal, TimeProvider time, FederationLimits? limits = null, IReadOnlyList<TrustedRuntime>? runtimes = null)
     {
         this.issuers = issuers;
         this.authority = authority;
@@ -55,6 +56,15 @@ public sealed class WorkloadDoor : IDisposable
             foreach (var workload in issuer.Workloads) byToken.Add(workload.Agent, (issuer, workload, tokens));
         }
 
+        foreach (var (signer, run) in runtimes ?? [])
+        {
+            var known = new IssuerKeys(signer, this.limits, time, http);
+            keys.Add(known);
+            var statements = new WorkloadTokens(signer with { Type = TrustedRuntime.StatementType }, known, this.limits, time);
+            foreach (var agent in run) byRuntime.Add(agent, (signer, statements));
+        }
+
+        agents.RunByRuntimes = byRuntime.Keys.ToHashSet(StringComparer.Ordinal);
         if (authority is null) return;
         certificates = new WorkloadCertificates(authority, time);
         foreach (var workload in authority.Workloads) byCertificate.Add(workload.Agent, workload);

@@ -51,6 +51,15 @@ public sealed record TokenIssuer
     public IReadOnlyDictionary<string, string> People { get; init; } = new Dictionary<string, string>();
 }
 
+/// <summary>A runtime that says, signed, for whom its agents act.</summary>
+/// <param name="Signer">Its keys, audience, bounds and people. It has no workloads: it lets nobody in.</param>
+/// <param name="Agents">The agents that it runs.</param>
+public sealed record TrustedRuntime(TokenIssuer Signer, IReadOnlyList<string> Agents)
+{
+    /// <summary>`typ` of a statement. A token of any other kind is none, whoever signed it (RFC 8725 §3.11).</summary>
+    public const string StatementType = "on-behalf-of+jwt";
+}
+
 /// <summary>Who may bring a client certificate.</summary>
 public sealed record CertificateAuthority
 {
@@ -116,3 +125,7 @@ public sealed record WorkloadSession(AgentEntry Agent, ActorChain Actors, DateTi
 
 /// <summary>Exactly one of the two is there.</summary>
 public sealed record WorkloadSignIn(WorkloadSession? Session, string? ReasonCode);
+
+/// <summary>For whom an agent acts: the chain with that human in it, or why it may not act.</summary>
+/// <param name="EndsAt">From then on it may begin nothing; null where the chain has no such end.</param>
+public sealed record ActingFor(ActorChain? Actors, DateTimeOffset? EndsAt, string? ReasonCode);

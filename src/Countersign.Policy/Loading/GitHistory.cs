@@ -15,7 +15,7 @@ public static class GitHistory
     sealed record Commit(string Tree, IReadOnlyList<string> Parents, IReadOnlyList<string> Mails, DateTimeOffset At);
 
     /// <summary>
-    /// E-mail addresses, in lower case, of authors and committers of the commits that changed the folder: those since a
+    /// E-mail addresses, in lower case, of authors and committers of the commits that changed the folder, or the file: those since a
     /// commit that was known, else those not older than <paramref name="notBefore"/>. Empty where there is no work tree.
     /// </summary>
     public static IReadOnlyList<string> Authors(string folder, string? since, DateTimeOffset notBefore)
@@ -42,6 +42,9 @@ public static class GitHistory
             return [];
         }
     }
+
+    /// <summary>The commit that the work tree of a file or folder has checked out, in hex; null where there is none.</summary>
+    public static string? Head(string path) => GitCommit.Of(path);
 
     static Dictionary<string, Commit> Reach(GitObjects objects, string from, HashSet<string> without, Func<Commit, bool> on)
     {

@@ -105,7 +105,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         var agents = new AgentRegistry(store, journal, users, time, store.GetOrCreateSecret("scram-mock-salt"));
         var (issuers, authority) = (Workloads.Issuers(config.Federation), Workloads.Authority(config.Federation));
         if (await agents.DeclareAsync(WorkloadDoor.Declared(issuers, authority)).ConfigureAwait(false) is { Count: > 0 } undeclared) throw new StartFailure(Exit.Failed, undeclared);
-        var workloads = Own(new WorkloadDoor(issuers, authority, agents, users, store, journal, time));
+        var workloads = Own(new WorkloadDoor(issuers, authority, agents, users, store, journal, time, runtimes: Workloads.Runtimes(config.Federation)));
         var logins = SigningIn.Limits(config.Identity);
         var sessions = new HumanSessions(store, journal, users, time, logins);
         var oidc = SigningIn.Oidc(config, users, sessions, time, loggers);
@@ -122,8 +122,10 @@ internal sealed class GatewayHost : IAsyncDisposable
         if (listeners.Certificate is not null) builder.WebHost.UseKestrelHttpsConfiguration();
 
         var cedar = await loading.ConfigureAwait(false);
-        var policies = Own(new ServingPolicies(ServingPolicies.Open(cedar, config.PolicyFolder, ToolTrust.SchemaOf(ToolTrust.Load(store))), config, users, agents,
-            new PolicyAuthors(config.Governance, config.PolicyFolder, store, users, agents, time), journal, time, options.Notice, loggers.CreateLogger<ServingPolicies>()));
+        var authors = new PolicyAuthors(config.Governance, config.PolicyFolder, store, users, agents, time);
+        foreach (var warning in config.Warnings) options.Notice($"warning: {VisibleText.Of(config.File, multiline: false)}:{warning}");
+        await ConfigHistory.RecordAsync(config, authors, store, journal, time).ConfigureAwait(false);
+        var policies = Own(new ServingPolicies(ServingPolicies.Open(cedar, config.PolicyFolder, ToolTrust.SchemaOf(ToolTrust.Load(store))), config, users, agents, authors, journal, time, options.Notice, loggers.CreateLogger<ServingPolicies>()));
         await policies.RecordStartAsync(store).ConfigureAwait(false);
 
         var feed = new ReviewFeed();

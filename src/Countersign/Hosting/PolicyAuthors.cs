@@ -73,7 +73,9 @@ internal sealed class PolicyAuthors(GovernanceConfig governance, string folder, 
     public void Remember(PolicyChanges next) => known = next;
 
     /// <summary>The users among the authors, by their opaque ids.</summary>
-    public IEnumerable<OpaqueId> Users(PolicyChange change) => users.All.Where(u => change.Authors.Any(mail => IsOf(mail, u.Ref.Name))).Select(static u => u.Ref.Id);
+    public IEnumerable<OpaqueId> Users(PolicyChange change) => Users(change.Authors);
+
+    public IEnumerable<OpaqueId> Users(IReadOnlyList<string> mails) => users.All.Where(u => mails.Any(mail => IsOf(mail, u.Ref.Name))).Select(static u => u.Ref.Id);
 }
 
 [JsonSerializable(typeof(PolicyChanges))]

@@ -21,6 +21,19 @@ internal static class Workloads
         People = i.People,
     }).ToArray();
 
+    public static IReadOnlyList<TrustedRuntime> Runtimes(FederationConfig config) => config.Runtimes.Select(static r => new TrustedRuntime(new TokenIssuer
+    {
+        Issuer = r.Issuer,
+        Audience = r.Audience,
+        JwksUrl = r.JwksUrl,
+        JwksFile = r.JwksFile,
+        MaxLifetime = r.MaxLifetime,
+        Grace = r.Grace,
+        Workloads = [],
+        PeopleClaim = r.PeopleClaim,
+        People = r.People,
+    }, r.Agents)).ToArray();
+
     public static CertificateAuthority? Authority(FederationConfig config) => config.Certificates is not { } c ? null : new CertificateAuthority
     {
         CaFile = c.CaFile,

@@ -61,6 +61,12 @@ public sealed class WorkloadTests(PostgresServer server)
                       grace: {{grace}}
                       agents:
                         {{Agent}}: { match: { sub: "repo:acme/shop:ref:refs/heads/main" }, owner: tom, groups: [agents] }
+                  runtimes:
+                    platform:
+                      issuer: {{issuer.Issuer}}
+                      audience: {{TestIssuer.Audience}}
+                      agents: [code-bot]
+                      people: { users: { u-mira: mira } }
                 {{(tls ? $"  mtls: {{ ca: {{ file: {root} }}, agents: {{ batch: {{ match: {{ uri: \"spiffe://acme/ns/prod/sa/batch\" }}, owner: tom, groups: [agents] }} }} }}" : "  insecure-loopback: true")}}
                 targets:
                   shop: { kind: postgres, environment: prod, host: 127.0.0.1, port: {{server.Port}}, database: shop, user: gateway, password: { file: {{password}} }, tls: disable }
@@ -167,6 +173,47 @@ public sealed class WorkloadTests(PostgresServer server)
         var (code, said) = await running;
         Assert.True(code == 0, said);
         Assert.Contains("UPDATE 1", said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task I4_Human_whom_a_runtime_names_can_not_approve_what_its_agent_does()
+    {
+        await using var at = await Setting.OpenAsync(server);
+        var (_, key) = await at.Host.AddAgentAsync("code-bot", owner: "alice");
+        var now = TimeProvider.System.GetUtcNow();
+        string Statement(string agent = "code-bot", string audience = TestIssuer.Audience) => at.Issuer.Sign(new JsonObject
+        {
+            ["iss"] = at.Issuer.Issuer, ["aud"] = audience, ["sub"] = "u-mira", ["client_id"] = agent, ["jti"] = TestIssuer.NewId(),
+            ["iat"] = now.ToUnixTimeSeconds(), ["exp"] = now.AddMinutes(4).ToUnixTimeSeconds(),
+        }, typ: "on-behalf-of+jwt");
+        Task<(int Code, string Said)> BotAsync(string sql, string? statement) =>
+            at.PsqlAsync(key, sql, "code-bot", more: statement is null ? [] : [("PGOPTIONS", $"-c countersign.on_behalf_of={statement}")]);
+
+        var good = Statement();
+        var running = BotAsync("UPDATE customers SET credit = credit + 1 WHERE id = 78", good);
+        using var mira = await SignInAsync(at, "mira");
+        using var tom = await SignInAsync(at, "tom");
+        var review = await GatewayProcess.TheOpenReviewAsync(tom);
+        Assert.Equal("mira", (await JsonAsync(tom, $"/api/v1/reviews/{review}")).GetProperty("for").GetString());
+        Assert.Equal("self-approval", (await GatewayProcess.AnswerAsync(mira, review)).Reason);
+        Assert.Equal("approved", (await GatewayProcess.AnswerAsync(tom, review)).Reason);
+        var (code, said) = await running;
+        Assert.True(code == 0, said);
+        Assert.Contains("UPDATE 1", said, StringComparison.Ordinal);
+
+        foreach (var (statement, reason) in ((string?, string)[])[(null, "on-behalf-of-required"), (good, "token-replayed"), (Statement("shop-deploy"), "token-subject"), (Statement(audience: "other"), "token-audience"), ("mira", "token-malformed"), (at.Token(), "token-type")])
+        {
+            (code, said) = await BotAsync("SELECT 1", statement);
+            Assert.Equal(2, code);
+            Assert.Contains($"reason={reason}", said, StringComparison.Ordinal);
+            if (statement is { Length: > 20 }) Assert.DoesNotContain(statement, said, StringComparison.Ordinal);
+        }
+
+        // Two statements, of which either could be meant, are none.
+        (code, said) = await at.PsqlAsync(key, "SELECT 1", "code-bot", more: ("PGOPTIONS", $"-c countersign.on_behalf_of={Statement()} -c countersign.on_behalf_of={Statement()}"));
+        Assert.Equal(2, code);
+        Assert.Contains("given twice", said, StringComparison.Ordinal);
+        Assert.DoesNotContain(good, string.Join('\n', at.Host.Log), StringComparison.Ordinal);
     }
 
     [Fact]
