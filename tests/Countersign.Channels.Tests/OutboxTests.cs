@@ -184,6 +184,17 @@ public sealed class OutboxTests
     }
 
     [Fact]
+    public void I10_statement_that_a_person_changed_is_not_approved_beside_the_one_that_is_not_shown()
+    {
+        var ben = new PrincipalRef(PrincipalKind.User, OpaqueId.NewUser(), "ben");
+        var card = new CardMaker(static () => new Uri("https://countersign.example.com")).Of(
+            Cards.Review(r => r with { Editors = [ben], Edit = new ReviewEdit(ReviewId.New(), "update customers set name = 'y'", [], ben, Given.Noon, null) }), new ChannelReach(new HashSet<string>(["pii"]), TakesAnswers: true));
+        Assert.Equal("ben has changed what the agent asked for", card.Edited);
+        Assert.NotNull(card.NoButtons);
+        Assert.Equal(["ben"], card.Behind);
+    }
+
+    [Fact]
     public void I10_content_of_a_statement_is_that_of_its_review_whoever_answers_and_differs_with_what_is_answered()
     {
         var review = Cards.Review();

@@ -53,11 +53,12 @@ public sealed class Clicks(ReviewDesk desk, AccountLinks accounts, UserDirectory
     /// <param name="click">The click.</param>
     /// <param name="reach">What the channel may carry and take.</param>
     /// <param name="check">Asks the service about the account, now.</param>
-    public async Task<ClickResult> TakeAsync(Click click, ChannelReach reach, Func<Task<AccountCheck>> check)
+    /// <param name="showsAll">Whether the channel's message of a card shows all of it: else a yes to it is none (I10).</param>
+    public async Task<ClickResult> TakeAsync(Click click, ChannelReach reach, Func<Task<AccountCheck>> check, Func<NoticeCard, bool> showsAll)
     {
         try
         {
-            return await TakeCheckedAsync(click, reach, check).ConfigureAwait(false);
+            return await TakeCheckedAsync(click, reach, check, showsAll).ConfigureAwait(false);
         }
         catch (JournalStoreException)
         {
@@ -80,7 +81,7 @@ public sealed class Clicks(ReviewDesk desk, AccountLinks accounts, UserDirectory
         }
     }
 
-    private async Task<ClickResult> TakeCheckedAsync(Click click, ChannelReach reach, Func<Task<AccountCheck>> check)
+    private async Task<ClickResult> TakeCheckedAsync(Click click, ChannelReach reach, Func<Task<AccountCheck>> check, Func<NoticeCard, bool> showsAll)
     {
         var found = postings.Find(click.Reference);
         var review = found is { } f && ReviewId.TryParse(f.Posting.Review, out var id) ? desk.Find(id) : null;
@@ -115,6 +116,11 @@ public sealed class Clicks(ReviewDesk desk, AccountLinks accounts, UserDirectory
         {
             var reason = RequirementAlgebra.StepUpOf(review.Requirements) != StepUp.None ? ReasonCodes.StepUpRequired : ReasonCodes.PresenceRequired;
             return await RefuseAsync(click, review, user, Refused(reason, $"This can not be approved here: {none}.")).ConfigureAwait(false);
+        }
+
+        if (click.Kind != AnswerKind.Deny && !showsAll(cards.Of(review, reach)))
+        {
+            return await RefuseAsync(click, review, user, Refused(ReasonCodes.PresenceRequired, "The message does not show all of it, so it is not approved there. Read it whole in the console.")).ConfigureAwait(false);
         }
 
         // Groups are asked for again before they are gone by (P33).

@@ -45,6 +45,8 @@ public sealed class CardMaker(Func<Uri> console)
             Agent = Line(r.Agent.Name),
             Owner = Line(r.Owner.Name),
             For = r.OnBehalfOf is { } user ? Line(user.Name) : null,
+            Behind = r.Via.Concat(r.Editors).Select(static h => Line(h.Name)).Distinct(StringComparer.Ordinal).ToArray(),
+            Edited = r.Edit is { } edit ? $"{Line(edit.By.Name)} has changed what the agent asked for" : null,
             Policies = r.Policies.Select(static p => new CardPolicy(Line(p.Id), p.Reason is null ? null : Line(p.Reason), p.Controls.Select(Line).ToArray())).ToArray(),
             Claims = withheld is null ? ClaimsOf(r.Intent) : [],
             Notes = withheld is null ? r.Notes.Select(Line).ToArray() : [],
@@ -70,6 +72,7 @@ public sealed class CardMaker(Func<Uri> console)
         !r.IsOpen ? "it is decided"
         : above ? "it touches data that this channel may not show; decide in the console"
         : !reach.TakesAnswers ? "decide in the console"
+        : r.Edit is not null ? "a person has changed the statement; compare both and approve it in the console"
         : RequirementAlgebra.StepUpOf(r.Requirements) != StepUp.None ? "policy asks for a passkey; approve in the console"
         : r.State == ReviewState.Approved ? "enough people have approved"
         : null;
@@ -120,6 +123,7 @@ public sealed class CardMaker(Func<Uri> console)
         ReviewState.Released => r.Outcome is { } outcome ? OutcomeOf(outcome) : "approved and released",
         ReviewState.Denied => r.ClosedBy is { } by ? $"denied by {Line(by)}" : "denied",
         ReviewState.Expired => "expired: nobody decided in time, which is a no",
+        _ when r.EditedInto is { } into => $"edited{(r.ClosedBy is { } editor ? $" by {Line(editor)}" : "")}: it goes on as review {into}",
         _ => "withdrawn by the agent",
     };
 

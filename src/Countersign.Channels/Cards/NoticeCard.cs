@@ -71,6 +71,12 @@ public sealed record NoticeCard
     public required string Agent { get; init; }
     public required string Owner { get; init; }
     public required string? For { get; init; }
+
+    /// <summary>Humans behind earlier actors, and who edited it: none of them decides.</summary>
+    public required IReadOnlyList<string> Behind { get; init; }
+
+    /// <summary>Says who changed the statement, where somebody did; null: it is the agent's own.</summary>
+    public required string? Edited { get; init; }
     public required IReadOnlyList<CardPolicy> Policies { get; init; }
     public required IReadOnlyList<CardClaim> Claims { get; init; }
     public required IReadOnlyList<string> Notes { get; init; }

@@ -30,6 +30,11 @@ internal static class SlackCard
     private const int OtherLength = 4000;
 
     private const int MaxListed = 20;
+    private const int MaxNotes = 5;
+
+    /// <summary>Longest name, fact and note that is not cut.</summary>
+    private const int PartLength = 300;
+    private const int NoteLength = 500;
 
     /// <summary>Escapes what has a meaning in `mrkdwn`: with these three gone there is no mention and no link.</summary>
     public static string Escape(string text) => text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal);
@@ -38,7 +43,11 @@ internal static class SlackCard
     public static string Fallback(NoticeCard card) => Escape(Cut($"{card.Headline}: {card.State}", 300));
 
     /// <summary>Whether the card shows all that an approval commits to.</summary>
-    public static bool IsWhole(NoticeCard card) => card.Statement is { Length: <= StatementLength } && Others(card) <= OtherLength && card.Touches.Count <= MaxListed && card.Values.Count <= MaxListed;
+    public static bool IsWhole(NoticeCard card) =>
+        card.Statement is { Length: <= StatementLength } && Others(card) <= OtherLength
+        && card.Touches.Count <= MaxListed && card.Values.Count <= MaxListed && card.Dangers.Count <= MaxListed && card.Notes.Count <= MaxNotes
+        && card.Touches.All(static t => t.Id.Length <= PartLength && string.Join(" · ", t.Facts).Length <= PartLength)
+        && card.Dangers.All(static d => d.Detail.Length <= PartLength) && card.Notes.All(static n => n.Length <= NoteLength) && card.Needs.Length <= NoteLength;
 
     private static int Others(NoticeCard card) =>
         card.Values.Sum(static v => (v.Text?.Length ?? 4) + v.Type.Length) + card.Notes.Sum(static n => n.Length)
@@ -51,17 +60,18 @@ internal static class SlackCard
         var blocks = new JsonArray();
         blocks.Add(card.Headline.Length <= HeaderLength ? new JsonObject { ["type"] = "header", ["text"] = Plain(card.Headline) } : Rich(Section(Bold(Cut(card.Headline, 1000)))));
         blocks.Add(Rich(Section([.. State(card)])));
-        if (card.Dangers.Count > 0) blocks.Add(Rich(List(card.Dangers.Take(MaxListed).SelectMany(static d => Item(Bold($"⚠ {d.Title}"), Text($" {Cut(d.Detail, 300)}"))))));
+        if (card.Edited is { } edited) blocks.Add(Rich(Section(Bold($"✎ {edited}"))));
+        if (card.Dangers.Count > 0) blocks.Add(Rich(List(card.Dangers.Take(MaxListed).SelectMany(static d => Item(Bold($"⚠ {d.Title}"), Text($" {Cut(d.Detail, PartLength)}"))))));
         blocks.Add(Rich([.. What(card)]));
         blocks.Add(Rich(Section(Bold("To what")), List(card.Touches.Take(MaxListed).SelectMany(static t => Item([
-            Code(Cut(t.Id, 300)), Text($" {t.Type} · {string.Join(", ", t.Does)}{(t.Facts.Count > 0 ? $" · {Cut(string.Join(" · ", t.Facts), 300)}" : "")}"),
+            Code(Cut(t.Id, PartLength)), Text($" {t.Type} · {string.Join(", ", t.Does)}{(t.Facts.Count > 0 ? $" · {Cut(string.Join(" · ", t.Facts), PartLength)}" : "")}"),
             .. t.Classes.Count > 0 ? new[] { Text("  "), Bold(string.Join(" ", t.Classes)) } : []])))));
         if (card.Touches.Count > MaxListed) blocks.Add(Rich(Section(Bold(string.Create(CultureInfo.InvariantCulture, $"and {card.Touches.Count - MaxListed} more, which are in the console")))));
         blocks.Add(Rich(Section(
             Bold("How much  "), Text($"{card.HowMuch}\n"),
-            Bold("Who asks  "), Text($"agent {card.Agent}, owned by {card.Owner}{(card.For is { } user ? $", for {user}" : "")}, on {card.Target} ({card.Environment})\n"),
+            Bold("Who asks  "), Text($"agent {card.Agent}, owned by {card.Owner}{(card.For is { } user ? $", for {user}" : "")}{(card.Behind.Count > 0 ? $", and behind it {Cut(string.Join(", ", card.Behind), PartLength)}" : "")}, on {card.Target} ({card.Environment})\n"),
             Bold("Why  "), Text(Cut(string.Join("; ", card.Policies.Select(static p => $"{p.Reason ?? "the policy gives no reason"} ({p.Id}{(p.Controls.Count > 0 ? $", {string.Join(", ", p.Controls)}" : "")})")), 1000)),
-            Text("\n"), Bold("Needs  "), Text($"{Cut(card.Needs, 500)}{(card.MustJustify ? ", each with a reason" : "")}"))));
+            Text("\n"), Bold("Needs  "), Text($"{Cut(card.Needs, NoteLength)}{(card.MustJustify ? ", each with a reason" : "")}"))));
         if (card.Claims.Count > 0)
         {
             blocks.Add(Rich(
@@ -69,7 +79,7 @@ internal static class SlackCard
                 new JsonObject { ["type"] = "rich_text_quote", ["elements"] = new JsonArray([.. card.Claims.Select(static (c, i) => Text($"{(i > 0 ? "\n" : "")}{(c.Label.Length > 0 ? $"{c.Label}: " : "")}{CutSaying(c.Text, 600)}"))]) }));
         }
 
-        foreach (var note in card.Notes.Take(5)) blocks.Add(Rich(Section(Italic(Cut(note, 500)))));
+        foreach (var note in card.Notes.Take(MaxNotes)) blocks.Add(Rich(Section(Italic(Cut(note, NoteLength)))));
         if (card.Answers.Count > 0) blocks.Add(Rich(List(card.Answers.Take(MaxListed).SelectMany(static a => Item(Bold(a.Name), Text($" {(a.Decision == "approve" ? "approved" : a.Decision == "deny" ? "denied" : "broke the glass")}{(a.Comment is { } c ? $": “{CutSaying(c, 300)}”" : "")}"))))));
         var approve = whole && card.NoButtons is null;
         if (card.IsOpen && !approve) blocks.Add(Rich(Section(Bold(Cut(whole || card.Withheld is not null ? $"Not to be approved here: {card.NoButtons}." : "This message does not show all of it, so it is not to be approved here: read it whole in the console.", 500)))));

@@ -62,7 +62,7 @@ internal sealed partial class SlackInteractions(SlackApi api, SlackWorkspace wor
         }
 
         var click = new Click(SlackOptions.Name, account, reference, message, action == SlackCard.Approve ? AnswerKind.Approve : AnswerKind.Deny, null);
-        var taken = clicks.TakeAsync(click, options.Reach, () => workspace.CheckAsync(account, ct));
+        var taken = clicks.TakeAsync(click, options.Reach, () => workspace.CheckAsync(account, ct), SlackCard.IsWhole);
         if (await InTimeAsync(taken, ct).ConfigureAwait(false) is { } result)
         {
             // The card itself says what counted.
@@ -83,7 +83,7 @@ internal sealed partial class SlackInteractions(SlackApi api, SlackWorkspace wor
         var (conversation, message) = (Text(carried.RootElement, "conversation"), Text(carried.RootElement, "message"));
         var said = view.GetProperty("state").GetProperty("values").TryGetProperty("reason", out var block) && block.TryGetProperty("text", out var input) ? Text(input, "value")?.Trim() : null;
         var click = new Click(SlackOptions.Name, account, Text(carried.RootElement, "reference") ?? "", message, answer, string.IsNullOrEmpty(said) ? null : said);
-        var taken = clicks.TakeAsync(click, options.Reach, () => workspace.CheckAsync(account, ct));
+        var taken = clicks.TakeAsync(click, options.Reach, () => workspace.CheckAsync(account, ct), SlackCard.IsWhole);
         if (await InTimeAsync(taken, ct).ConfigureAwait(false) is not { } result)
         {
             _ = LateAsync(conversation, account, taken, ct);

@@ -255,6 +255,18 @@ public sealed class SlackClickTests
     }
 
     [Fact]
+    public async Task I10_what_the_message_does_not_show_whole_is_not_approved_by_a_forged_button_either()
+    {
+        await using var house = await SlackHouse.OpenAsync();
+        await house.LinkAsync(Alice, "ada");
+        var (held, card) = await house.HoldAsync(house.House.Action($"update customers set name = '{new string('x', 5_000)}' where id = 1"));
+        Assert.Equal(["deny", "open"], card.Actions);
+        await house.ClickAsync(card, Alice, value: card.Value("deny"));
+        Assert.Equal([ReasonCodes.PresenceRequired], house.RefusedClicks);
+        Assert.Empty(house.House.Desk.Find(held.Id)!.Answers);
+    }
+
+    [Fact]
     public async Task Command_line_that_must_confirm_in_the_browser_does_not_hinder_slack()
     {
         await using var house = await SlackHouse.OpenAsync(limits: new ReviewLimits { ApprovesOnlyInBrowser = true });
