@@ -33,6 +33,7 @@ public static partial class ConsolePages
         var reader = Reader.Of(http);
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         if (Find(reader, desk, id) is not { } review) return NoReview(reader);
+        if (!review.IsOpen) return new SeeOther($"/reviews/{review.EditedInto ?? review.Id}");
 
         // A browser writes line ends its own way: what differs in nothing else is what it was.
         var statement = Same(form["statement"].ToString(), review.Statement);

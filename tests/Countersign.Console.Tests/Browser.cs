@@ -122,7 +122,7 @@ public sealed class Stage : IAsyncLifetime
         unless { resource in DataClass::"pii" };
 
         @id("customers-need-a-dba")
-        @review("dba") @expires("15m") @grant("30m") @control("SOC2:CC8.1")
+        @review("dba") @expires("15m") @grant("30m") @edit("allowed") @control("SOC2:CC8.1")
         @reason("Customer data is changed only with a DBA's consent.")
         permit (principal in Group::"agents", action in [Action::"sql:update", Action::"sql:insert", Action::"export"], resource in DataClass::"pii");
 
