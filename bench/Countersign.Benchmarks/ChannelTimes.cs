@@ -80,10 +80,10 @@ internal static class ChannelTimes
                 var released = Stopwatch.GetTimestamp();
                 if (end is not HoldEnd.Released { Review: var after }) throw new InvalidOperationException($"not released: {end}");
                 await desk.RecordOutcomeAsync(after.Id, action.Id, new Outcome(OutcomeStatus.Done, 1, 0, TimeSpan.Zero, null));
+                await SlackStandIn.UntilAsync(() => new Postings(store).Of(review.Id)[0].FinishedAt is not null);
                 if (round < 50) continue; // warming up
                 told.Add(Stopwatch.GetElapsedTime(began, toldAt).TotalMilliseconds);
                 done.Add(Stopwatch.GetElapsedTime(clicked, released).TotalMilliseconds);
-                await SlackStandIn.UntilAsync(() => new Postings(store).Of(review.Id)[0].FinishedAt is not null);
             }
 
             Say("hold → slack has the card", told);

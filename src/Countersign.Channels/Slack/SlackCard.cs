@@ -76,7 +76,7 @@ internal static class SlackCard
         {
             blocks.Add(Rich(
                 Section(Italic("In the agent’s own words, which nobody has checked")),
-                new JsonObject { ["type"] = "rich_text_quote", ["elements"] = new JsonArray([.. card.Claims.Select(static (c, i) => Text($"{(i > 0 ? "\n" : "")}{(c.Label.Length > 0 ? $"{c.Label}: " : "")}{CutSaying(c.Text, 600)}"))]) }));
+                new JsonObject { ["type"] = "rich_text_quote", ["elements"] = new JsonArray([.. card.Claims.SelectMany(static (c, i) => Claim(c, i > 0))]) }));
         }
 
         foreach (var note in card.Notes.Take(MaxNotes)) blocks.Add(Rich(Section(Italic(Cut(note, NoteLength)))));
@@ -100,6 +100,14 @@ internal static class SlackCard
         if (approve) yield return Button(Approve, card.MustJustify ? "Approve…" : "Approve", notice.Reference, "primary");
         if (card.IsOpen && card.Withheld is null && (approve || card.NoButtons is not "decide in the console")) yield return Button(Deny, "Deny…", notice.Reference, "danger");
         yield return new JsonObject { ["type"] = "button", ["action_id"] = Open, ["text"] = Plain("Open in the console"), ["url"] = card.Link.AbsoluteUri };
+    }
+
+    /// <summary>The label is ours and bold; nothing that the agent writes can be.</summary>
+    private static IEnumerable<JsonNode> Claim(CardClaim claim, bool further)
+    {
+        if (further) yield return Text("\n");
+        if (claim.Label.Length > 0) yield return Bold($"{claim.Label}  ");
+        yield return Text(CutSaying(claim.Text, 600));
     }
 
     private static IEnumerable<JsonNode> State(NoticeCard card)

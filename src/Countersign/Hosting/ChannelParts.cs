@@ -14,7 +14,7 @@ using Microsoft.Extensions.Logging;
 namespace Countersign.Hosting;
 
 /// <summary>The channels of the configuration, the outbox that drives them, and what the console shows of both.</summary>
-internal sealed class ChannelParts : IDisposable
+internal sealed partial class ChannelParts : IDisposable
 {
     private readonly Outbox outbox;
     private readonly Postings postings;
@@ -75,10 +75,37 @@ internal sealed class ChannelParts : IDisposable
 
     public void Dispose() => Slack?.Dispose();
 
-    /// <summary>Runs the outbox, and listens, beside the listeners.</summary>
-    private sealed class ChannelWork(ChannelParts parts) : BackgroundService
+    /// <summary>Runs the outbox, and listens, beside the listeners. Whatever goes wrong with a channel, the gateway goes on without it.</summary>
+    private sealed partial class ChannelWork(ChannelParts parts, TimeProvider time, ILogger<ChannelWork> logger) : BackgroundService
     {
+        private static readonly TimeSpan Again = TimeSpan.FromSeconds(5);
+
         protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-            Task.WhenAll(parts.outbox.RunAsync(stoppingToken), parts.Slack?.RunAsync(stoppingToken) ?? Task.CompletedTask);
+            Task.WhenAll(KeepAsync(parts.outbox.RunAsync, stoppingToken), KeepAsync(ct => parts.Slack?.RunAsync(ct) ?? Task.CompletedTask, stoppingToken));
+
+        private async Task KeepAsync(Func<CancellationToken, Task> work, CancellationToken ct)
+        {
+            while (!ct.IsCancellationRequested)
+            {
+                try
+                {
+                    await work(ct).ConfigureAwait(false);
+                    return;
+                }
+                catch (OperationCanceledException) when (ct.IsCancellationRequested)
+                {
+                    return;
+                }
+                catch (Exception e)
+                {
+                    LogFailed(e);
+                }
+
+                await Task.Delay(Again, time, ct).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).ConfigureAwait(false);
+            }
+        }
+
+        [LoggerMessage(9040, LogLevel.Error, "a channel stumbled, and is started again")]
+        private partial void LogFailed(Exception exception);
     }
 }

@@ -80,12 +80,23 @@ public sealed class SlackTests(PostgresServer server) : IAsyncLifetime
         using (http)
         {
             var page = await http.GetStringAsync(link.PathAndQuery);
+            await KeepAsync("link", page, http);
             Assert.Contains(account, page, StringComparison.Ordinal);
             Assert.Contains(Regex.Match(said.Text, @"this word: ([A-Z0-9]{4})").Groups[1].Value, page, StringComparison.Ordinal);
             var linked = await http.PostAsync("/me/accounts/link", new FormUrlEncodedContent([KeyValuePair.Create("csrf", csrf), KeyValuePair.Create("code", link.Query["?code=".Length..])]));
             Assert.Equal((HttpStatusCode.SeeOther, "/me"), (linked.StatusCode, linked.Headers.Location!.OriginalString));
-            Assert.Contains(account, await http.GetStringAsync("/me"), StringComparison.Ordinal);
+            var me = await http.GetStringAsync("/me");
+            await KeepAsync("me", me, http);
+            Assert.Contains(account, me, StringComparison.Ordinal);
         }
+    }
+
+    /// <summary>With COUNTERSIGN_SCREENSHOTS the pages are kept there, with their sheet in them, to be looked at.</summary>
+    private static async Task KeepAsync(string name, string page, HttpClient http)
+    {
+        if (Environment.GetEnvironmentVariable("COUNTERSIGN_SCREENSHOTS") is not { Length: > 0 } folder) return;
+        var sheet = Regex.Match(page, "<link[^>]*stylesheet[^>]*href=\"([^\"]+)\"[^>]*>");
+        await File.WriteAllTextAsync(Path.Combine(folder, $"{name}.html"), page.Replace(sheet.Value, $"<style>{await http.GetStringAsync(sheet.Groups[1].Value)}</style>", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -112,7 +123,9 @@ public sealed class SlackTests(PostgresServer server) : IAsyncLifetime
         Assert.Equal(["slack"], journal.Where(static e => GatewayProcess.TypeOf(e) == "answer").Select(static e => e.GetProperty("entry").GetProperty("channel").GetString()));
         var (browser, _) = await BrowseAsync("root");
         var review = JsonDocument.Parse(await root.GetStringAsync("/api/v1/reviews?state=closed")).RootElement.GetProperty("reviews")[0].GetProperty("id").GetString();
-        Assert.Contains("Where it was told", await browser.GetStringAsync($"/reviews/{review}"), StringComparison.Ordinal);
+        var told = await browser.GetStringAsync($"/reviews/{review}");
+        await KeepAsync("review", told, browser);
+        Assert.Contains("Where it was told", told, StringComparison.Ordinal);
         browser.Dispose();
     }
 
