@@ -195,6 +195,18 @@ public sealed class OutboxTests
     }
 
     [Fact]
+    public void Card_says_how_many_rows_the_planner_expects_and_an_approval_does_not_commit_to_it()
+    {
+        var review = Cards.Review();
+        var estimated = review with { Estimate = new Estimate([new EstimatedRows("update", "public.customers", 12)], [], null, Given.Noon) };
+        var maker = new CardMaker(static () => new Uri("https://countersign.example.com"));
+        var reach = new ChannelReach(new HashSet<string>(["pii"]), TakesAnswers: true);
+        Assert.Equal("the rows that its WHERE finds; about 12 rows to update in public.customers by the planner's estimate", maker.Of(estimated, reach).HowMuch);
+        Assert.Equal("the rows that its WHERE finds", maker.Of(review, reach).HowMuch);
+        Assert.Equal(ShownContent.Sha256Of(review), ShownContent.Sha256Of(estimated));
+    }
+
+    [Fact]
     public void I10_content_of_a_statement_is_that_of_its_review_whoever_answers_and_differs_with_what_is_answered()
     {
         var review = Cards.Review();

@@ -41,7 +41,7 @@ public sealed class CardMaker(Func<Uri> console)
             Touches = touched.Select(static t => new CardResource(Line(t.Id), t.Type, t.Verbs.Select(Effects.Doing).ToArray(), t.Classes.Select(Line).ToArray(), t.Facts.Select(Line).ToArray())).ToArray(),
             Target = Line(r.Target.Name),
             Environment = Line(r.Target.Environment),
-            HowMuch = Effects.HowMuch(r.Effects) is { Length: > 0 } much ? much : "nothing in it bounds the rows",
+            HowMuch = HowMuch(r),
             Agent = Line(r.Agent.Name),
             Owner = Line(r.Owner.Name),
             For = r.OnBehalfOf is { } user ? Line(user.Name) : null,
@@ -106,6 +106,13 @@ public sealed class CardMaker(Func<Uri> console)
         if (!r.IsOpen) lines.Add(new StoryLine("closed", r.State == ReviewState.Released ? "Decided afresh, and released" : Capital(StateOf(r)), Loud: false));
         if (r.Outcome is { } outcome) lines.Add(new StoryLine("outcome", Capital(OutcomeOf(outcome)), Loud: false));
         return lines;
+    }
+
+    /// <summary>What bounds the rows, and what the target's planner expects of them: never a count, and no approval commits to it.</summary>
+    private static string HowMuch(Review r)
+    {
+        var much = Effects.HowMuch(r.Effects) is { Length: > 0 } bound ? bound : "nothing in it bounds the rows";
+        return r.Estimate is { Why: null } estimate ? $"{much}; {Line(estimate.Says)} by the planner's estimate" : much;
     }
 
     public static DateTimeOffset HalfTime(Review r) => r.CreatedAt + (r.ExpiresAt - r.CreatedAt) / 2;
