@@ -68,6 +68,7 @@ public static class ReasonCodes
     public const string ToolChanged = "tool-changed";
     public const string HeaderMismatch = "header-mismatch";
     public const string SessionForeign = "session-foreign";
+    public const string RequestStateInvalid = "request-state-invalid";
     public const string UnsafeSetting = "unsafe-setting";
     public const string NotUtf8 = "not-utf8";
 

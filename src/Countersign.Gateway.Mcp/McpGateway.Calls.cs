@@ -15,9 +15,19 @@ public sealed partial class McpGateway
 
     private async Task<ServerAnswer> CallAsync(McpSession session, ClientRequest request, RpcMessage message, Caller caller, HttpContext http)
     {
-        if (RpcMessage.Text(message.Params, "name") is not { } name || CallParameters.Read(message.Params, Claims(http)) is not { } parameters || message.Params!.Value.TryGetProperty("task", out _))
+        if (RpcMessage.Text(message.Params, "name") is not { } name || CallParameters.Read(message.Params, Claims(http), request.IsStateless) is not { } parameters || message.Params!.Value.TryGetProperty("task", out _))
         {
             return new ServerAnswer(RpcWriter.ErrorValue(RpcWriter.InvalidParams, "countersign: a call needs `name`, and `arguments` as an object; tasks are not spoken here"), IsError: true);
+        }
+
+        if (parameters.State is { } state)
+        {
+            var (_, why) = await states.OpenAsync(state, caller.Actors.Agent.Id.Value, session.Server.Name, parameters.Governed).ConfigureAwait(false);
+            if (why is not null)
+            {
+                var refused = await spine.RefuseAsync(caller.Actors, session.Server.Actions.Target, ReasonCodes.RequestStateInvalid, $"the `requestState` is not accepted: {why}", "nothing ran. Send the call again without it: it joins its review.", "(a request state)").ConfigureAwait(false);
+                return new ServerAnswer(RpcWriter.ErrorValue(RpcWriter.InvalidParams, $"countersign: {refused.Message}. {refused.Hint}"), IsError: true);
+            }
         }
 
         var arguments = Member(message.Params, "arguments");
@@ -39,9 +49,24 @@ public sealed partial class McpGateway
             return session.Server.Actions.Call(caller.Actors, definition, arguments, parameters);
         }, http, stored).ConfigureAwait(false);
         if (carried.Refusal is not { } refusal) return carried.Answer!;
+        if (request.IsStateless && refusal is { ReasonCode: ReasonCodes.ReviewPending, Review: { } waiting }) return new ServerAnswer(WaitOn(caller, session, waiting, parameters), IsError: false);
         var next = refusal is { ReasonCode: ReasonCodes.ReviewPending, Review: { } review } ? Refusals.WhilePending(review, Address(http, $"/reviews/{review}")) : null;
         return new ServerAnswer(Refusals.AsResult(refusal, next), IsError: false);
     }
+
+    /// <summary>
+    /// Sends a client of the revision without sessions round again: it comes back by itself with the same call, and waits on. The state
+    /// that it keeps permits nothing.
+    /// </summary>
+    private byte[] WaitOn(Caller caller, McpSession session, ReviewId review, CallParameters parameters) => RpcWriter.Object(w =>
+    {
+        w.WriteString("resultType", "input_required");
+        w.WriteString("requestState", states.Seal(caller.Actors.Agent.Id.Value, session.Server.Name, parameters.Governed, review, config.Hold.Detached));
+        w.WriteStartObject("_meta");
+        w.WriteString("countersign/reason", ReasonCodes.ReviewPending);
+        w.WriteString("countersign/review", review.Value);
+        w.WriteEndObject();
+    });
 
     /// <summary>The whole way of one action: understood, decided, perhaps held, forwarded once.</summary>
     private async Task<Carried> SubmitAsync(McpSession session, ClientRequest request, Caller caller, CallParameters parameters, string method, Func<ValueTask<Understood>> understand, HttpContext http, StoredCall? stored)
@@ -106,6 +131,13 @@ public sealed partial class McpGateway
     /// <summary>Sends what was decided on, once, and records how it ended. A client that has left does not stop what was begun for it.</summary>
     private async Task<Carried> ForwardAsync(McpSession session, ClientRequest request, Passage passage, string method, CallParameters parameters)
     {
+        // The passage is for its action and nothing else; that these are the same bytes is so by construction, and looked at all the same (I3).
+        if (!passage.Action.Payload.Bytes.Span.SequenceEqual(parameters.Governed))
+        {
+            await passage.CompleteAsync(OutcomeStatus.Failed, null, 0, ReasonCodes.Internal).ConfigureAwait(false);
+            return new Carried(null, new Refusal(ReasonCodes.Internal, "what was released is not what was asked", "nothing was sent to the server; tell the operator.", passage.Review));
+        }
+
         var link = session.Link;
         var id = link.NextId();
         var token = parameters.Progress;

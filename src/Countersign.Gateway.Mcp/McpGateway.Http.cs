@@ -19,6 +19,8 @@ public sealed partial class McpGateway
 {
     private const string SessionHeader = "Mcp-Session-Id";
     private const string VersionHeader = "MCP-Protocol-Version";
+    private static readonly System.Text.Json.JsonSerializerOptions Relaxed = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     private const string MetadataPath = "/.well-known/oauth-protected-resource";
 
     /// <summary>
@@ -27,10 +29,12 @@ public sealed partial class McpGateway
     /// </summary>
     public void Map(IEndpointRouteBuilder app)
     {
-        var mcp = app.MapGroup("/mcp/{server}").WithMetadata(AnswersAnybody.Instance, AgentsOnly.Instance, new RequestSizeLimitAttribute(limits.MessageBytes + 1L)).ExcludeFromDescription();
+        // Twice as much as a message may have is still read, so that who sends a little too much is told so before his connection ends.
+        var mcp = app.MapGroup("/mcp/{server}").WithMetadata(AnswersAnybody.Instance, AgentsOnly.Instance, new RequestSizeLimitAttribute(2L * limits.MessageBytes)).ExcludeFromDescription();
         mcp.MapPost("", PostAsync);
         mcp.MapGet("", ListenAsync);
         mcp.MapDelete("", DeleteAsync);
+        app.MapGet("/manifest", ManifestAsync).WithMetadata(AnswersAnybody.Instance, AgentsOnly.Instance).ExcludeFromDescription();
         app.MapGet(MetadataPath + "/mcp/{server}", Metadata).WithMetadata(AnswersAnybody.Instance).ExcludeFromDescription();
     }
 
@@ -78,6 +82,13 @@ public sealed partial class McpGateway
             return;
         }
 
+        if (StatelessVersion(http.Request.Headers, message) is { } version)
+        {
+            await StatelessAsync(http, caller, to, message, body, version).ConfigureAwait(false);
+            return;
+        }
+
+        if (await IsOtherRevisionAsync(http).ConfigureAwait(false)) return;
         if (message is { Kind: RpcKind.Request, Method: "initialize" })
         {
             await InitializeAsync(http, caller, to, message).ConfigureAwait(false);
@@ -97,6 +108,11 @@ public sealed partial class McpGateway
                 return;
         }
 
+        await ServeAsync(http, caller, session, message).ConfigureAwait(false);
+    }
+
+    private async Task ServeAsync(HttpContext http, Caller caller, McpSession session, RpcMessage message)
+    {
         var reply = new Reply(http, TakesEvents(http.Request));
         if (session.Begin(message.Id, reply) is not { } request)
         {
@@ -104,14 +120,16 @@ public sealed partial class McpGateway
             return;
         }
 
+        // Without sessions there is no other way to cancel: who closes the stream wants no more of it. What is held is left, and stays open.
+        await using var closed = request.IsStateless ? http.RequestAborted.Register(static state => ((ClientRequest)state!).Cancelled.Cancel(), request) : default;
         try
         {
             var answer = await AnswerAsync(session, request, message, caller, http).ConfigureAwait(false);
-            await reply.FinishAsync(answer.IsError ? RpcWriter.Error(message.Id, answer.Value) : RpcWriter.Result(message.Id, answer.Value)).ConfigureAwait(false);
+            await reply.FinishAsync(answer.IsError ? RpcWriter.Error(message.Id, answer.Value) : RpcWriter.Result(message.Id, request.IsStateless ? Complete(session, message.Method, answer.Value) : answer.Value)).ConfigureAwait(false);
         }
         catch (UpstreamException e)
         {
-            LogServerFailed(to.Name, e.Message);
+            LogServerFailed(session.Server.Name, e.Message);
             await reply.FinishAsync(RpcWriter.Error(message.Id, RpcWriter.InternalError, $"countersign: {e.Message}")).ConfigureAwait(false);
         }
         catch (Exception e) when (Spine.IsStoreFailure(e))
@@ -138,7 +156,7 @@ public sealed partial class McpGateway
             return;
         }
 
-        if (await SessionAsync(http, caller, to, []).ConfigureAwait(false) is not { } session) return;
+        if (await IsOtherRevisionAsync(http).ConfigureAwait(false) || await SessionAsync(http, caller, to, []).ConfigureAwait(false) is not { } session) return;
         Events.Begin(http.Response);
         await http.Response.StartAsync(http.RequestAborted).ConfigureAwait(false);
         await session.ListenAsync(message => WriteAsync(Events.Of(message)), () => WriteAsync(": \n\n"u8.ToArray()), http.RequestAborted).ConfigureAwait(false);
@@ -169,12 +187,18 @@ public sealed partial class McpGateway
         var version = Revisions.OfClients.Contains(asked, StringComparer.Ordinal) ? asked : Revisions.Latest;
         var capabilities = parameters.TryGetProperty("capabilities", out var given) && given.ValueKind == System.Text.Json.JsonValueKind.Object ? JsonNode.Parse(RpcMessage.Raw(given))!.AsObject() : new JsonObject();
         capabilities.Remove("tasks"); // spoken by neither side of this gateway yet
+        if (!TryReserve(caller))
+        {
+            await FailAsync(http, HttpStatusCode.ServiceUnavailable, message.Id, RpcWriter.Refused, "countersign: too many sessions; end some, or try again later").ConfigureAwait(false);
+            return;
+        }
+
         Link? link = null;
         try
         {
             link = to.Open();
             var result = await to.InitializeAsync(link, version, Encoding.UTF8.GetBytes(capabilities.ToJsonString()), RpcMessage.Raw(clientInfo), http.RequestAborted).ConfigureAwait(false);
-            if (Add(caller, to, link, version) is not { } session)
+            if (Add(caller, to, link, version, RpcMessage.Raw(result)) is not { } session)
             {
                 await FailAsync(http, HttpStatusCode.ServiceUnavailable, message.Id, RpcWriter.Refused, "countersign: too many sessions; end some, or try again later").ConfigureAwait(false);
                 return;
@@ -192,6 +216,7 @@ public sealed partial class McpGateway
         }
         finally
         {
+            Release(caller);
             if (link is not null) await link.DisposeAsync().ConfigureAwait(false);
         }
     }
@@ -206,13 +231,22 @@ public sealed partial class McpGateway
         capabilities.Remove("tasks");
         const string Ours = "Calls pass a gateway that decides by policy and may hold one until a human has approved it. Such a call waits, and is then answered with what to do; read it, tell your human, and do not look for a way around. `countersign_manifest` says what you may do, `countersign_status` what waits.";
         welcome["instructions"] = RpcMessage.Text(result, "instructions") is { Length: > 0 } theirs ? $"{Ours}\n\nThe server says of itself:\n{VisibleText.Of(theirs)}" : Ours;
-        return Encoding.UTF8.GetBytes(welcome.ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+        return Encoding.UTF8.GetBytes(welcome.ToJsonString(Relaxed));
     }
 
     // ---- the door ----
 
     /// <summary>Who comes, and where to; null: he was answered.</summary>
     private async Task<(Caller Caller, McpServer Server)?> EnterAsync(HttpContext http, string name)
+    {
+        if (await IdentifyAsync(http, $"/mcp/{Uri.EscapeDataString(name)}").ConfigureAwait(false) is not { } caller) return null;
+        if (servers.TryGetValue(name, out var server)) return (caller, server);
+        await FailAsync(http, HttpStatusCode.NotFound, [], RpcWriter.Refused, $"countersign: there is no MCP server of this name here (reason={ReasonCodes.UnknownTarget})").ConfigureAwait(false);
+        return null;
+    }
+
+    /// <summary>Who comes; null: he was answered.</summary>
+    private async Task<Caller?> IdentifyAsync(HttpContext http, string resource)
     {
         http.Response.Headers.CacheControl = "no-store";
         Caller? caller;
@@ -231,24 +265,20 @@ public sealed partial class McpGateway
         {
             LogUnauthenticated(http.Connection.RemoteIpAddress, reason!);
             var error = http.Request.Headers.Authorization.Count == 0 ? "" : $", error=\"invalid_token\", error_description=\"{reason}\"";
-            http.Response.Headers.WWWAuthenticate = $"Bearer resource_metadata=\"{Address(http, $"{MetadataPath}/mcp/{Uri.EscapeDataString(name)}")}\"{error}";
+            http.Response.Headers.WWWAuthenticate = $"Bearer resource_metadata=\"{Address(http, MetadataPath + resource)}\"{error}";
             await FailAsync(http, HttpStatusCode.Unauthorized, [], RpcWriter.Refused, $"countersign: an agent's key or token is needed, as `Authorization: Bearer` (reason={reason})").ConfigureAwait(false);
             return null;
         }
 
-        if (!servers.TryGetValue(name, out var server))
-        {
-            await FailAsync(http, HttpStatusCode.NotFound, [], RpcWriter.Refused, $"countersign: there is no MCP server of this name here (reason={ReasonCodes.UnknownTarget})").ConfigureAwait(false);
-            return null;
-        }
+        return caller;
+    }
 
-        if (http.Request.Headers[VersionHeader] is not ([] or [{ }]) || (http.Request.Headers[VersionHeader] is [{ } version] && !Revisions.OfClients.Contains(version, StringComparer.Ordinal)))
-        {
-            await FailAsync(http, HttpStatusCode.BadRequest, [], RpcWriter.InvalidRequest, $"this revision of the protocol is not spoken here; use one of {string.Join(", ", Revisions.OfClients)}").ConfigureAwait(false);
-            return null;
-        }
-
-        return (caller, server);
+    /// <summary>Whether a request of a session is of a revision that is not spoken here; then it was answered.</summary>
+    private static async Task<bool> IsOtherRevisionAsync(HttpContext http)
+    {
+        if (http.Request.Headers[VersionHeader] is [] || (http.Request.Headers[VersionHeader] is [{ } said] && Revisions.OfClients.Contains(said, StringComparer.Ordinal))) return false;
+        await FailAsync(http, HttpStatusCode.BadRequest, [], RpcWriter.InvalidRequest, $"this revision of the protocol is not spoken here; use one of {string.Join(", ", (string[])[Revisions.Stateless, .. Revisions.OfClients])}").ConfigureAwait(false);
+        return true;
     }
 
     /// <summary>The session that a request names, if it is this caller's and of this server; null: he was answered.</summary>
@@ -260,7 +290,7 @@ public sealed partial class McpGateway
             return null;
         }
 
-        if (sessions.TryGetValue(named, out var session) && !session.IsOver && session.Server == server)
+        if (sessions.TryGetValue(named, out var session) && session is { IsOver: false, IsShared: false } && session.Server == server)
         {
             if (session.Caller.IsSameAs(caller)) return session;
 
@@ -329,10 +359,12 @@ public sealed partial class McpGateway
         await FailAsync(http, status, id ?? [], code, $"countersign: {words} (reason={reason})").ConfigureAwait(false);
     }
 
-    private static Task FailAsync(HttpContext http, HttpStatusCode status, byte[] id, int code, string message)
+    private static Task FailAsync(HttpContext http, HttpStatusCode status, byte[] id, int code, string message) => FailAsync(http, status, id, RpcWriter.ErrorValue(code, message));
+
+    private static Task FailAsync(HttpContext http, HttpStatusCode status, byte[] id, byte[] error)
     {
         http.Response.StatusCode = (int)status;
-        return new Reply(http, takesEvents: false).FinishAsync(RpcWriter.Error(id, code, message));
+        return new Reply(http, takesEvents: false).FinishAsync(RpcWriter.Error(id, error));
     }
 }
 

@@ -18,6 +18,7 @@ public sealed partial class McpGateway
         var to = session.Server;
         switch (message.Method)
         {
+            case "server/discover" when request.IsStateless: return new ServerAnswer(Discovered(session), IsError: false);
             case "ping": return new ServerAnswer("{}"u8.ToArray(), IsError: false);
             case "tools/list": return new ServerAnswer(await ToolsAsync(session, caller, http.RequestAborted).ConfigureAwait(false), IsError: false);
             case "tools/call": return await CallAsync(session, request, message, caller, http).ConfigureAwait(false);

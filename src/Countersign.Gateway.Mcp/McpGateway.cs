@@ -21,6 +21,9 @@ public sealed record McpSeams
 
     /// <summary>The address that people and clients know this gateway by, as an origin.</summary>
     public required Func<HttpContext, Uri> Address { get; init; }
+
+    /// <summary>A key of the store, for what clients are given to keep.</summary>
+    public required byte[] StateKey { get; init; }
 }
 
 /// <summary>A tool as its server defines it now, and how it stands: for operators.</summary>
@@ -45,8 +48,10 @@ public sealed partial class McpGateway : IAsyncDisposable
     private readonly BearerDoor door;
     private readonly WorkloadDoor workloads;
     private readonly StoredCalls calls;
+    private readonly RequestStates states;
     private readonly Dictionary<string, McpServer> servers;
     private readonly ConcurrentDictionary<string, McpSession> sessions = new(StringComparer.Ordinal);
+    private readonly Dictionary<OpaqueId, int> opening = [];
     private readonly ITimer reaper;
     private volatile bool stopping;
 
@@ -66,6 +71,7 @@ public sealed partial class McpGateway : IAsyncDisposable
         this.limits = limits ?? new McpLimits { MessageBytes = config.Limits.MessageBytes, Sessions = config.Limits.Connections, SessionsPerAgent = config.Limits.ConnectionsPerAgent };
         door = new BearerDoor(agents, workloads, config.Federation.InsecureLoopback, time);
         calls = new StoredCalls(reader, journal, desk, time);
+        states = new RequestStates(reader, journal, seams.StateKey, time);
         servers = config.McpServers.ToDictionary(static s => s.Key, s => new McpServer(s.Value, trust, this.limits, time), StringComparer.Ordinal);
         reaper = time.CreateTimer(static state => _ = ((McpGateway)state!).ReapAsync(), this, TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
     }
@@ -120,10 +126,31 @@ public sealed partial class McpGateway : IAsyncDisposable
 
     // ---- sessions ----
 
-    private McpSession? Add(Caller caller, McpServer server, Link link, string version)
+    /// <summary>Takes a place for a session that is being begun: a process is started only where there is one. False: there is none.</summary>
+    private bool TryReserve(Caller caller)
     {
-        if (stopping || sessions.Count >= limits.Sessions || sessions.Values.Count(s => s.Caller.Actors.Agent.Id == caller.Actors.Agent.Id) >= limits.SessionsPerAgent) return null;
-        var session = new McpSession(RandomNumberGenerator.GetString("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 43), caller, server, link, version, limits, time);
+        var agent = caller.Actors.Agent.Id;
+        lock (opening)
+        {
+            var mine = opening.GetValueOrDefault(agent);
+            if (stopping || sessions.Count + opening.Values.Sum() >= limits.Sessions || sessions.Values.Count(s => s.Caller.Actors.Agent.Id == agent) + mine >= limits.SessionsPerAgent) return false;
+            opening[agent] = mine + 1;
+            return true;
+        }
+    }
+
+    private void Release(Caller caller)
+    {
+        lock (opening)
+        {
+            if (--opening[caller.Actors.Agent.Id] == 0) opening.Remove(caller.Actors.Agent.Id);
+        }
+    }
+
+    private McpSession? Add(Caller caller, McpServer server, Link link, string version, byte[] greeting)
+    {
+        if (stopping) return null;
+        var session = new McpSession(RandomNumberGenerator.GetString("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 43), caller, server, link, version, greeting, limits, time);
         session.Attach();
         sessions[session.Id] = session;
         LogStarted(caller.Actors.Agent.Name, caller.Actors.Agent.Id.Value, server.Name);
@@ -139,7 +166,20 @@ public sealed partial class McpGateway : IAsyncDisposable
     {
         foreach (var session in sessions.Values)
         {
-            if (session.IsIdle || session.Caller.EndsAt < time.GetUtcNow()) await EndAsync(session).ConfigureAwait(false);
+            if (session.IsIdle || session.Caller.EndsAt < time.GetUtcNow() || !Acts(session.Caller)) await EndAsync(session).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Whether the agent is still who it was; what can not be asked now is asked again in a minute, and each request asks by itself.</summary>
+    private bool Acts(Caller caller)
+    {
+        try
+        {
+            return agents.StillActs(caller.Actors);
+        }
+        catch (JournalStoreException)
+        {
+            return true;
         }
     }
 

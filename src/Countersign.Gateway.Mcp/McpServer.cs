@@ -75,7 +75,10 @@ internal sealed class McpServer(McpServerConfig config, ToolTrust trust, McpLimi
 /// <summary>Revisions of the protocol.</summary>
 internal static class Revisions
 {
-    /// <summary>Offered to clients, newest first.</summary>
+    /// <summary>The revision without sessions, spoken towards clients.</summary>
+    public const string Stateless = "2026-07-28";
+
+    /// <summary>Those with sessions, offered to clients, newest first.</summary>
     public static readonly string[] OfClients = ["2025-11-25", "2025-06-18"];
 
     /// <summary>Taken from servers. The two older ones differ in what this gateway does not pass on.</summary>

@@ -11,12 +11,16 @@ using Countersign.Reviews;
 namespace Countersign.Gateway.Mcp;
 
 /// <summary>One request of a client that is at work.</summary>
-internal sealed class ClientRequest(byte[] id, Reply reply)
+internal sealed class ClientRequest(string key, Reply reply, bool stateless)
 {
     private Waiter? waiter;
 
-    public byte[] Id { get; } = id;
+    /// <summary>What it is called while it is at work.</summary>
+    public string Key { get; } = key;
     public Reply Reply { get; } = reply;
+
+    /// <summary>Of the revision without sessions.</summary>
+    public bool IsStateless { get; } = stateless;
 
     /// <summary>Cancelled by the client on purpose.</summary>
     public CancellationTokenSource Cancelled { get; } = new();
@@ -42,7 +46,7 @@ internal sealed class ClientRequest(byte[] id, Reply reply)
 /// What one client has with one server: a conversation of its own behind it, and an id that is worth nothing to another principal.
 /// Thread-safe.
 /// </summary>
-internal sealed class McpSession(string id, Caller caller, McpServer server, Link link, string version, McpLimits limits, TimeProvider time) : IAsyncDisposable
+internal sealed class McpSession(string id, Caller caller, McpServer server, Link link, string version, byte[] greeting, McpLimits limits, TimeProvider time) : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<string, ClientRequest> running = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, byte[]> asked = new(StringComparer.Ordinal);
@@ -64,6 +68,12 @@ internal sealed class McpSession(string id, Caller caller, McpServer server, Lin
     /// <summary>The revision that the client speaks.</summary>
     public string Version { get; } = version;
 
+    /// <summary>What the server answered to `initialize`.</summary>
+    public byte[] Greeting { get; } = greeting;
+
+    /// <summary>The one conversation behind all stateless requests of a principal: nobody listens to it.</summary>
+    public bool IsShared => Version == Revisions.Stateless;
+
     public bool IsOver => disposed != 0;
 
     /// <summary>Idle, and nothing of it is at work or listens.</summary>
@@ -77,13 +87,15 @@ internal sealed class McpSession(string id, Caller caller, McpServer server, Lin
     public ClientRequest? Begin(byte[] requestId, Reply reply)
     {
         if (running.Count >= limits.Requests) return null;
-        var request = new ClientRequest(requestId, reply);
-        return running.TryAdd(Key(requestId), request) ? request : null;
+
+        // Stateless clients of one principal may well use the same ids.
+        var request = new ClientRequest(IsShared ? $"r{Interlocked.Increment(ref lastAsked)}" : Key(requestId), reply, IsShared);
+        return running.TryAdd(request.Key, request) ? request : null;
     }
 
     public void End(ClientRequest request)
     {
-        running.TryRemove(Key(request.Id), out _);
+        running.TryRemove(request.Key, out _);
         Touch();
     }
 
@@ -103,6 +115,13 @@ internal sealed class McpSession(string id, Caller caller, McpServer server, Lin
 
     private async Task UnaskedAsync(RpcMessage message)
     {
+        if (IsShared)
+        {
+            // It was told that there is no client who could be asked; what it says unasked is nobody's.
+            if (message.Kind == RpcKind.Request) await Link.AnswerAsync(RpcWriter.Error(message.Id, RpcWriter.MethodNotFound, "not available here")).ConfigureAwait(false);
+            return;
+        }
+
         if (message.Kind == RpcKind.Request)
         {
             // Only what a client may be asked; its answer finds its way back by an id of ours.

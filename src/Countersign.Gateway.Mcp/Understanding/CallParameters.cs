@@ -16,6 +16,12 @@ internal sealed class CallParameters
     /// </summary>
     private static readonly HashSet<string> Inert = new(StringComparer.Ordinal) { "traceparent", "tracestate", "baggage" };
 
+    /// <summary>Said to the gateway by clients of the revision without sessions, and to nobody behind it.</summary>
+    private static readonly HashSet<string> PerRequest = new(StringComparer.Ordinal)
+    {
+        "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/logLevel",
+    };
+
     private const string ProgressToken = "progressToken";
     private const string Ours = "countersign/";
     private const string Meta = "_meta";
@@ -36,12 +42,23 @@ internal sealed class CallParameters
     /// <summary>What is decided on, and what the digest covers: everything that is forwarded but for the inert list.</summary>
     public byte[] Governed { get; private set; } = [];
 
+    /// <summary>What the client was given to keep by an earlier answer; null when it shows nothing.</summary>
+    public string? State { get; private set; }
+
     /// <summary>Null when they are not of the form that the specification gives them.</summary>
-    public static CallParameters? Read(JsonElement? parameters, Intent fromHeaders)
+    /// <param name="stateless">Takes what belongs to a retry (multi round-trip requests) off: it is said to the gateway.</param>
+    public static CallParameters? Read(JsonElement? parameters, Intent fromHeaders, bool stateless = false)
     {
         var result = new CallParameters { Intent = fromHeaders };
         foreach (var member in parameters?.EnumerateObject() ?? default)
         {
+            if (stateless && member.Name == "inputResponses") continue; // nothing was asked
+            if (stateless && member.Name == "requestState")
+            {
+                if ((result.State = RpcMessage.Text(member.Value)) is null) return null;
+                continue;
+            }
+
             if (member.Name != Meta) result.members.Add((member.Name, RpcMessage.Raw(member.Value)));
             else if (member.Value.ValueKind != JsonValueKind.Object || !result.ReadMeta(member.Value)) return null;
         }
@@ -71,6 +88,7 @@ internal sealed class CallParameters
                 Progress = RpcMessage.Raw(member.Value);
                 if (Progress.Length > 256) return false;
             }
+            else if (PerRequest.Contains(member.Name)) continue;
             else if (member.Name.StartsWith(Ours, StringComparison.Ordinal)) Claim(member.Name[Ours.Length..], RpcMessage.Text(member.Value));
             else (Inert.Contains(member.Name) ? inert : meta).Add((member.Name, RpcMessage.Raw(member.Value)));
         }

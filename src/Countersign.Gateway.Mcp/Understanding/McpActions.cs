@@ -50,8 +50,10 @@ internal sealed class McpActions(McpServerConfig server, ToolTrust trust)
 
     public Understood Resource(ActorChain actors, string operation, string uri, CallParameters parameters)
     {
+        // A name is in entries and in what policies read, and can not be masked there without being another name.
+        if (Arguments.HoldsSecret(uri)) return new Understood(null, ReasonCodes.NotSupported, "the URI holds what has the form of a credential", "name the resource without it.");
         var effect = new Effect(Verb.Read, operation == "resources/read" ? McpWords.ReadResource : McpWords.SubscribeResource, ResourceOf(uri)) { Facts = new Dictionary<string, FactValue> { [McpWords.Uri] = uri } };
-        return new Understood(Action(actors, operation, parameters, effect, $"{operation} on {server.Name}\n\nuri  {(Arguments.HoldsSecret(uri) ? Arguments.Mark : uri)}", []));
+        return new Understood(Action(actors, operation, parameters, effect, $"{operation} on {server.Name}\n\nuri  {uri}", []));
     }
 
     public Understood Prompt(ActorChain actors, string name, JsonElement? arguments, CallParameters parameters)

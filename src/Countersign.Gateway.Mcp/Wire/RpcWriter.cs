@@ -7,8 +7,11 @@ namespace Countersign.Gateway.Mcp.Wire;
 /// <summary>Writes messages around values that are passed on as the bytes that came. None holds a line break: each fits a line and an event.</summary>
 internal static class RpcWriter
 {
-    // JSON-RPC 2.0 §5.1, and MCP 2026-07-28 for the last.
-    public const int ParseError = -32700, InvalidRequest = -32600, MethodNotFound = -32601, InvalidParams = -32602, InternalError = -32603, Refused = -32003, HeaderMismatch = -32020;
+    // JSON-RPC 2.0 §5.1, and MCP 2026-07-28 for the last two.
+    public const int ParseError = -32700, InvalidRequest = -32600, MethodNotFound = -32601, InvalidParams = -32602, InternalError = -32603, HeaderMismatch = -32020, UnsupportedVersion = -32022;
+
+    /// <summary>Ours, outside of what JSON-RPC and MCP keep for themselves.</summary>
+    public const int Refused = -31001;
 
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 

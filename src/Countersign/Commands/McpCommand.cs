@@ -13,11 +13,30 @@ internal static class McpCommand
     {
         var server = Connection.ServerOption();
         server.Recursive = true;
-        return new ExampledCommand("mcp", "Tools of MCP servers: what there is, what has changed, what is trusted (for members of group `admins`).",
+        var target = new Argument<string?>("SERVER") { Description = "a target of kind `mcp`: speaks MCP over standard input and output in front of it, with the agent's key in COUNTERSIGN_AGENT_KEY", Arity = ArgumentArity.ZeroOrOne };
+        var command = new ExampledCommand("mcp", "MCP servers: a bridge for clients that only speak over standard input and output; and their tools, what has changed, what is trusted (for members of group `admins`).",
+            "COUNTERSIGN_AGENT_KEY=csk_… countersign mcp files --server http://127.0.0.1:8080",
             "countersign mcp tools files",
             "countersign mcp tools files write_file",
             "countersign mcp trust files read_text_file --verb read",
-            "countersign mcp trust files write_file --verb write --secret token") { server, Tools(server), Trust(server) };
+            "countersign mcp trust files write_file --verb write --secret token") { target, server, Tools(server), Trust(server) };
+        command.SetAction((parsed, ct) => BridgeAsync(parsed.GetValue(target), parsed.GetValue(server), ct));
+        return command;
+    }
+
+    /// <summary>Standard output is the protocol's alone: what is wrong before it starts goes to standard error and the exit code.</summary>
+    private static async Task<int> BridgeAsync(string? target, string? server, CancellationToken ct)
+    {
+        if (target is null) throw new CommandFailure(Exit.Usage, "name a target of kind `mcp`, or `tools` or `trust`; try `countersign mcp --help`");
+        if (!Core.Names.IsWellFormed(target)) throw new CommandFailure(Exit.Usage, $"`{Core.VisibleText.Of(target, multiline: false)}` is not the name of a target");
+
+        // Not as an option: what is on a command line everybody on the machine can read (I8).
+        if (Environment.GetEnvironmentVariable("COUNTERSIGN_AGENT_KEY") is not { Length: > 0 } key || key.Any(static c => c is <= ' ' or > '~')) throw new CommandFailure(Exit.Usage, "COUNTERSIGN_AGENT_KEY is not set; put the agent's key into it (`countersign agent add` shows one)");
+        var (uri, _) = Connection.Server(server, SessionsFile.Default());
+        if (uri.Scheme != Uri.UriSchemeHttps && !uri.IsLoopback) throw new CommandFailure(Exit.Usage, $"`{Connection.Key(uri)}` is plain http beyond this machine, and the key would pass in clear; use https");
+        using var bridge = new McpBridge(new Uri(uri, $"/mcp/{target}"), key, Console.OpenStandardOutput());
+        await bridge.RunAsync(Console.OpenStandardInput(), ct).ConfigureAwait(false);
+        return Exit.Done;
     }
 
     private static Command Tools(Option<string?> server)
@@ -90,11 +109,7 @@ internal static class McpCommand
         if (tool.Sha256 is { } hash) console.MarkupLine($"[grey]sha256 {Shown.Line(hash)}[/]");
 
         // Behind a rule on each line: what a server writes about itself can not pass for words of ours (P34).
-        foreach (var line in (tool.Diff ?? tool.Definition ?? "").Split('\n'))
-        {
-            var colour = tool.Diff is null ? "grey" : line.StartsWith('+') ? "green" : line.StartsWith('-') ? "red" : "grey";
-            console.MarkupLine($"[{colour}]│ {Shown.Text(line)}[/]");
-        }
+        foreach (var line in Shown.Safe(tool.Diff ?? tool.Definition ?? "", multiline: true).Split('\n')) console.Profile.Out.Writer.WriteLine($"│ {line}");
     }
 
     private static string State(string state) => state switch

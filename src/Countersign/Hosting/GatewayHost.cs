@@ -149,7 +149,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         builder.Services.AddSingleton(new ToolTrust(store, journal, time, tools => policies.Use(cedar, tools, store)));
-        McpListener.Add(builder.Services);
+        McpListener.Add(builder.Services, store.GetOrCreateSecret("mcp-request-state"));
         builder.Services.AddSingleton(new ScimService(users, sessions, time)).AddSingleton(new CliGrants(sessions, time));
         channels.Add(builder.Services);
         if (oidc is not null) builder.Services.AddSingleton(oidc);

@@ -14,7 +14,7 @@ namespace Countersign.Hosting;
 /// <summary>Puts the MCP gateway into the host: on the listener of the API, behind credentials of its own.</summary>
 internal static class McpListener
 {
-    public static void Add(IServiceCollection services) => services.AddSingleton(static s =>
+    public static void Add(IServiceCollection services, byte[] stateKey) => services.AddSingleton(s =>
     {
         var policies = s.GetRequiredService<ServingPolicies>();
         var origins = s.GetRequiredService<Origins>();
@@ -29,6 +29,7 @@ internal static class McpListener
                     return await policies.Store.CouldPermitAsync(effects.Select(e => new PolicyRequest(actors, target, Core.Intent.None, e, context)).ToArray()).ConfigureAwait(false);
                 },
                 Address = origins.LinkBase,
+                StateKey = stateKey,
             },
             s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<McpGateway>>());
     });

@@ -76,7 +76,8 @@ public sealed class DoorTests
         Assert.True(walked >= 6 * 15, $"only {walked} requests were made: the walk does not see the endpoints");
         // What an agent's key does open: its own protocol, which has no way to decide anything (Mcp/ tests walk it).
         Assert.Equal(["/.well-known/oauth-protected-resource/mcp/any", "/mcp/any/", "/mcp/any/", "/mcp/any/"], open.Where(static p => p.Contains("/mcp/", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
-        open.RemoveAll(static p => p.Contains("/mcp/", StringComparison.Ordinal));
+        Assert.Contains("/manifest", open);
+        open.RemoveAll(static p => p == "/manifest" || p.Contains("/mcp/", StringComparison.Ordinal));
         Assert.Equal(["/api/v1/login/begin", "/api/v1/login/cli", "/api/v1/login/complete", "/healthz", "/login", "/login/link", "/readyz"],
             open.Where(static p => !p.StartsWith("/assets/", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
         Assert.Equal(3, open.Count(static p => p.StartsWith("/assets/", StringComparison.Ordinal)));

@@ -166,10 +166,14 @@ public sealed class FilesystemTests
 }
 
 /// <summary>The TypeScript SDK's client, as a process.</summary>
-internal sealed class TypescriptClient(Uri url, string key) : IAsyncDisposable
+internal sealed class TypescriptClient(string url, IReadOnlyList<string> rest, IEnumerable<(string, string?)>? environment = null) : IAsyncDisposable
 {
-    private readonly Child child = Child.Start("node", [Path.Combine(ApiHost.Repository, "tests", "peers", "mcp-client.mjs"), url.ToString(), key]);
+    private readonly Child child = Child.Start("node", [Path.Combine(ApiHost.Repository, "tests", "peers", "mcp-client.mjs"), url, .. rest], environment);
     private int last;
+
+    public TypescriptClient(Uri url, string key) : this(url.ToString(), [key])
+    {
+    }
 
     public Task<string> SaysAsync(string part) => child.SaysAsync(part);
 

@@ -45,7 +45,7 @@ internal sealed class McpHost : IAsyncDisposable
     public Uri Url => new(Host.Gateway.Http, "/mcp/files");
 
     /// <param name="target">The keys of target `files`; null for the filesystem server.</param>
-    public static async Task<McpHost> StartAsync(string? policies = null, string? target = null, TimeProvider? time = null, string? folder = null, string more = "")
+    public static async Task<McpHost> StartAsync(string? policies = null, string? target = null, TimeProvider? time = null, string? folder = null, string more = "", string hold = "50s")
     {
         var fresh = folder is null;
         folder ??= ApiHost.NewFolder();
@@ -54,7 +54,7 @@ internal sealed class McpHost : IAsyncDisposable
         Directory.CreateDirectory(Path.Combine(folder, "policies"));
         await File.WriteAllTextAsync(Path.Combine(folder, "policies", "mcp.cedar"), policies ?? Policies);
         if (fresh) await File.WriteAllTextAsync(Path.Combine(files, "hello.txt"), "hello from a file\n");
-        target ??= $"command: node, args: ['{Peer("@modelcontextprotocol/server-filesystem/dist/index.js")}', '{files}'], pass-env: [PATH], folder: '{files}'";
+        target ??= $"command: node, args: ['{Peer("@modelcontextprotocol/server-filesystem/dist/index.js")}', '{files}'], pass-env: [PATH], folder: '{files}', hold: {hold}";
         var host = await ApiHost.StartAsync(time, folder, yaml => yaml.Replace("targets:\n", $"targets:\n  files: {{ kind: mcp, environment: staging, {target} }}\n{more}", StringComparison.Ordinal));
         var agent = host.Agents.Find("robo");
         var key = "";
