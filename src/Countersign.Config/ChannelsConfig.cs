@@ -4,6 +4,11 @@ namespace Countersign.Config;
 public sealed record ChannelsConfig
 {
     public SlackConfig? Slack { get; init; }
+    public TeamsConfig? Teams { get; init; }
+    public MailConfig? Mail { get; init; }
+
+    /// <summary>By name. They follow the journal and are no places of routes.</summary>
+    public IReadOnlyList<WebhookConfig> Webhooks { get; init; } = [];
 
     /// <summary>Names of those that are configured: what routes may lead to.</summary>
     public IReadOnlyList<string> Names
@@ -12,6 +17,8 @@ public sealed record ChannelsConfig
         {
             var names = new List<string>();
             if (Slack is not null) names.Add("slack");
+            if (Teams is not null) names.Add("teams");
+            if (Mail is not null) names.Add("mail");
             return names;
         }
     }

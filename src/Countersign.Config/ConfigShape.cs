@@ -32,6 +32,33 @@ internal static class ConfigShape
         ("agents", new Shape.Named(Workload)),
         ("people", Shape.Of(("claim", Value), ("users", new Shape.Named(Value)))));
 
+    private static readonly Shape Teams = Shape.Of(
+        ("app-id", Value),
+        ("tenant", Value),
+        ("secret", Reference),
+        ("cloud", Value),
+        ("service-url", Value),
+        ("token-url", Value),
+        ("metadata-url", Value),
+        ("highest-class", Value),
+        ("answers", Value));
+
+    private static readonly Shape Mail = Shape.Of(
+        ("host", Value),
+        ("port", Value),
+        ("tls", Value),
+        ("user", Value),
+        ("password", Reference),
+        ("from", Value),
+        ("ca", File),
+        ("highest-class", Value));
+
+    private static readonly Shape Webhook = Shape.Of(
+        ("url", Value),
+        ("secrets", new Shape.List(Reference)),
+        ("events", Names),
+        ("highest-class", Value));
+
     private static readonly Shape Slack = Shape.Of(
         ("bot-token", Reference),
         ("app-token", Reference),
@@ -56,7 +83,7 @@ internal static class ConfigShape
             ("tls", Shape.Of(("certificate", File), ("key", File))),
             ("insecure", Value),
             ("url", Value))),
-        ("channels", Shape.Of(("slack", Slack))),
+        ("channels", Shape.Of(("slack", Slack), ("teams", Teams), ("mail", Mail), ("webhooks", new Shape.Named(Webhook)))),
         ("routing", Shape.Of(
             ("quiet", new Shape.Named(Shape.Of(("from", Value), ("until", Value), ("days", Names), ("zone", Value)))),
             ("routes", new Shape.Named(Shape.Of(

@@ -101,6 +101,8 @@ public static class ReasonCodes
     public const string TokenActor = "token-actor";
     public const string OnBehalfOfRequired = "on-behalf-of-required";
     public const string IssuerUnavailable = "issuer-unavailable";
+    public const string ServiceUrlMismatch = "service-url-mismatch";
+    public const string ChannelForeign = "channel-foreign";
     public const string CertificateRequired = "certificate-required";
     public const string CertificateInvalid = "certificate-invalid";
     public const string CertificateRevoked = "certificate-revoked";

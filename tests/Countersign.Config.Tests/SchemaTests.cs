@@ -72,7 +72,7 @@ public sealed class SchemaTests
         using var reader = new StreamReader(stream);
         var text = reader.ReadToEnd();
 
-        var result = ConfigFile.Parse(System.Text.Encoding.UTF8.GetBytes(text), "/etc/countersign/countersign.yaml", static name => name is "SLACK_BOT_TOKEN" ? "xoxb-1" : name is "SLACK_APP_TOKEN" ? "xapp-1" : name is "TICKETS_TOKEN" or "TICKETS_WORKSPACE" or "FILES_KEY" or "SHOP_PASSWORD" or "OIDC_CLIENT_SECRET" or "SCIM_TOKEN" ? new string('x', 32) : null);
+        var result = ConfigFile.Parse(System.Text.Encoding.UTF8.GetBytes(text), "/etc/countersign/countersign.yaml", static name => name is "SLACK_BOT_TOKEN" ? "xoxb-1" : name is "SLACK_APP_TOKEN" ? "xapp-1" : name is "SIEM_SECRET" ? "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" : name is "TEAMS_SECRET" or "MAIL_PASSWORD" ? "x" : name is "TICKETS_TOKEN" or "TICKETS_WORKSPACE" or "FILES_KEY" or "SHOP_PASSWORD" or "OIDC_CLIENT_SECRET" or "SCIM_TOKEN" ? new string('x', 32) : null);
         Assert.True(result.TryGet(out var config), string.Join('\n', result.Errors));
         Assert.Equal(["payment", "pii"], config.Classification.ClassesOf("shop", "public", "payments"));
 
@@ -80,7 +80,7 @@ public sealed class SchemaTests
         Collect(ConfigShape.Root, YamlReader.Read(text, new Problems())!, "", used);
         var all = new SortedSet<string>(StringComparer.Ordinal);
         Collect(ConfigShape.Root, "", all);
-        string[] left = ["channels.slack.app-token.file", "channels.slack.bot-token.file", "channels.slack.signing-secret", "channels.slack.signing-secret.env", "channels.slack.signing-secret.file", "identity.issuers.*.jwks.file",
+        string[] left = ["channels.mail.ca", "channels.mail.ca.file", "channels.mail.password.file", "channels.slack.app-token.file", "channels.slack.bot-token.file", "channels.slack.signing-secret", "channels.slack.signing-secret.env", "channels.slack.signing-secret.file", "channels.teams.secret.file", "channels.webhooks.*.secrets.file", "identity.issuers.*.jwks.file",
             .. ((string[])["", ".agents", ".agents.*.for", ".agents.*.groups", ".agents.*.match", ".agents.*.match.dns", ".agents.*.match.uri", ".agents.*.owner", ".ca", ".ca.file", ".grace", ".revoked"]).Select(static k => "identity.mtls" + k), // need TLS
             "identity.oidc.client-secret.file", "identity.runtimes.*.jwks.file", "identity.scim.token.file", "listen.insecure", "listen.tls", "listen.tls.certificate", "listen.tls.certificate.file", "listen.tls.key", "listen.tls.key.file", "targets.*.ca", "targets.*.ca.file", "targets.*.headers.*.file", "targets.*.password.file", "targets.*.secret-env.*.file", "targets.*.token.file"];
         Assert.Equal(left, all.Except(used));

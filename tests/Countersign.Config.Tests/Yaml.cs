@@ -13,7 +13,7 @@ static class Yaml
 
         """;
 
-    public static readonly IReadOnlyDictionary<string, string> Environment = new Dictionary<string, string> { ["PW"] = "correct horse", ["EMPTY"] = "", ["LONG"] = new string('x', 32) };
+    public static readonly IReadOnlyDictionary<string, string> Environment = new Dictionary<string, string> { ["PW"] = "correct horse", ["EMPTY"] = "", ["LONG"] = new string('x', 32), ["HOOK"] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" };
 
     public static ConfigResult Load(string yaml, string folder = "/nowhere") =>
         ConfigFile.Parse(Encoding.UTF8.GetBytes(yaml), Path.Combine(folder, "countersign.yaml"), static name => Environment.GetValueOrDefault(name));

@@ -136,7 +136,10 @@ public sealed class Clicks(ReviewDesk desk, AccountLinks accounts, UserDirectory
         }
 
         var answer = await desk.AnswerAsync(review.Id, user, click.Channel, statement).ConfigureAwait(false);
-        return new ClickResult(answer.ReasonCode, answer.Accepted ? Sentence(answer.Message) : answer.ReasonCode == ReasonCodes.JournalUnavailable ? Sentence(answer.Message) : $"{Sentence(answer.Message)} Your click did not count.", answer.Review ?? review) { Page = answer.Accepted ? null : page };
+        var result = new ClickResult(answer.ReasonCode, answer.Accepted ? Sentence(answer.Message) : answer.ReasonCode == ReasonCodes.JournalUnavailable ? Sentence(answer.Message) : $"{Sentence(answer.Message)} Your click did not count.", answer.Review ?? review) { Page = answer.Accepted ? null : page };
+
+        // What the desk refused is in the journal; what had ended before it looked is not yet.
+        return answer.ReasonCode == ReasonCodes.ReviewClosed ? await RefuseAsync(click, review, user, result).ConfigureAwait(false) : result;
 
         ClickResult Refused(string reason, string message) => new(reason, message, review) { Page = page };
     }

@@ -9,6 +9,9 @@ internal static class ChannelReader
     public static ChannelsConfig Channels(Cursor at, References references, Classification classification) => new()
     {
         Slack = Slack(at["slack"], references, classification),
+        Teams = TeamsReader.Read(at["teams"], references, classification),
+        Mail = MailReader.Read(at["mail"], references, classification),
+        Webhooks = WebhookReader.Read(at["webhooks"], references, classification),
     };
 
     /// <summary>

@@ -71,6 +71,8 @@ internal static class RoutingReader
             else if (!channels.Names.Contains(to.Channel, StringComparer.Ordinal)) item.Fail($"there is no channel `{Shown.Text(to.Channel)}` in `channels`{DidYouMean.Hint(to.Channel, channels.Names)}");
             else if (to.Place.StartsWith(Destination.OnCallPlace, StringComparison.Ordinal) && schedules.All(s => s.Name != to.Place[Destination.OnCallPlace.Length..])) item.Fail($"there is no schedule `{Shown.Text(to.Place[Destination.OnCallPlace.Length..])}` in `oncall`");
             else if (to.Channel == "slack" && !IsSlackPlace(to.Place)) item.Fail($"`{Shown.Text(to.Place)}` is no place in Slack: write the id of a conversation (`C024BE91L`) or of a person (`U024BE7LH`), `oncall/NAME` or `eligible`; a name can be given to another channel");
+            else if (to.Channel == "teams" && !TeamsReader.IsPlace(to.Place)) item.Fail($"`{Shown.Text(to.Place)}` is no place in Teams: write the id of a channel (`19:…@thread.tacv2`), `oncall/NAME` or `eligible`; a name can be given to another channel");
+            else if (to.Channel == "mail" && !MailReader.IsAddress(to.Place)) item.Fail($"`{Shown.Text(to.Place)}` is no place for mail: write one address, such as `dba@example.com`");
             else places.Add(to);
         }
 

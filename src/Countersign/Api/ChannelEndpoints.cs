@@ -1,4 +1,5 @@
 using Countersign.Channels.Slack;
+using Countersign.Channels.Teams;
 using Countersign.Hosting;
 using Countersign.Identity;
 
@@ -10,6 +11,24 @@ internal static class ChannelEndpoints
     public static void Map(IEndpointRouteBuilder app, ChannelParts channels)
     {
         if (channels.Slack is { ListensByHttp: true } slack) app.MapPost("/channels/slack", http => ReceiveAsync(http, slack)).WithMetadata(AnswersAnybody.Instance).ExcludeFromDescription();
+        if (channels.Teams is { } teams) app.MapPost(TeamsPath, http => ReceiveAsync(http, teams.Door)).WithMetadata(AnswersAnybody.Instance).ExcludeFromDescription();
+    }
+
+    /// <summary>The messaging endpoint of the bot's registration. What comes there is proved by its own token, and no session of ours opens it.</summary>
+    public const string TeamsPath = "/channels/teams";
+
+    private static async Task ReceiveAsync(HttpContext http, TeamsDoor door)
+    {
+        if (await ReadAsync(http.Request, TeamsDoor.MaxRequest).ConfigureAwait(false) is not { } body)
+        {
+            http.Response.StatusCode = StatusCodes.Status413PayloadTooLarge;
+            return;
+        }
+
+        var reply = await door.TakeAsync(Single(http, "Authorization"), body, http.RequestAborted).ConfigureAwait(false);
+        http.Response.StatusCode = reply.Status;
+        http.Response.ContentType = "application/json; charset=utf-8";
+        if (reply.Body is not null) await http.Response.WriteAsync(reply.Body.ToJsonString(), http.RequestAborted).ConfigureAwait(false);
     }
 
     private static async Task ReceiveAsync(HttpContext http, SlackApp slack)

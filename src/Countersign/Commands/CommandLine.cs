@@ -108,6 +108,7 @@ internal static class CommandLine
             JournalCommand.Create(),
             PolicyCommand.Create(),
             SlackCommand.Create(),
+            TeamsCommand.Create(),
         };
         root.Add(Json);
         foreach (var option in root.Options)

@@ -3,6 +3,8 @@ using Countersign.Channels.Answering;
 using Countersign.Channels.Cards;
 using Countersign.Channels.Delivery;
 using Countersign.Channels.Slack;
+using Countersign.Channels.Teams;
+using Countersign.Channels.Webhooks;
 using Countersign.Config;
 using Countersign.Core;
 using Countersign.Identity;
@@ -17,6 +19,7 @@ namespace Countersign.Hosting;
 internal sealed partial class ChannelParts : IDisposable
 {
     private readonly Outbox outbox;
+    private readonly Webhooks webhooks;
     private readonly Postings postings;
     private readonly AccountLinks accounts;
 
@@ -33,14 +36,25 @@ internal sealed partial class ChannelParts : IDisposable
             channels.Add(Slack.Channel);
         }
 
+        if (config.Channels.Teams is { } teams)
+        {
+            Teams = new TeamsRoom(MessageParts.Teams, MessageParts.Bot(teams), MessageParts.Reach(teams), desk, accounts, clicks, cards, code => MessageParts.LinkPage(console(), code), journal, time, loggers.CreateLogger<TeamsDoor>());
+            channels.Add(Teams.Channel);
+        }
+
+        if (config.Channels.Mail is { } mail) channels.Add(MessageParts.Channel(mail, time));
+        webhooks = new Webhooks(config.Channels.Webhooks.Select(MessageParts.Endpoint).ToArray(), desk, cards, console, journal, time, loggers);
         outbox = new Outbox(channels, config.Routes, cards, desk, accounts, config.OnCall, reader, journal, feed, time, new OutboxLimits(), loggers.CreateLogger<Outbox>());
     }
 
     /// <summary>Null where it is not configured.</summary>
     public SlackApp? Slack { get; }
 
+    /// <summary>Null where it is not configured.</summary>
+    public TeamsRoom? Teams { get; }
+
     /// <summary>Those on which answers are taken, beside the gateway's own.</summary>
-    public static IReadOnlyList<string> Answering(ChannelsConfig config) => config.Slack is { TakesAnswers: true } ? [SlackOptions.Name] : [];
+    public static IReadOnlyList<string> Answering(ChannelsConfig config) => [.. config.Slack is { TakesAnswers: true } ? [SlackOptions.Name] : (string[])[], .. config.Teams is { TakesAnswers: true } ? [MessageParts.Teams] : (string[])[]];
 
     public static SlackOptions Options(SlackConfig slack) => new()
     {
@@ -73,7 +87,12 @@ internal sealed partial class ChannelParts : IDisposable
         _ => "told",
     };
 
-    public void Dispose() => Slack?.Dispose();
+    public void Dispose()
+    {
+        Slack?.Dispose();
+        Teams?.Dispose();
+        webhooks.Dispose();
+    }
 
     /// <summary>Runs the outbox, and listens, beside the listeners. Whatever goes wrong with a channel, the gateway goes on without it.</summary>
     private sealed partial class ChannelWork(ChannelParts parts, TimeProvider time, ILogger<ChannelWork> logger) : BackgroundService
@@ -81,7 +100,7 @@ internal sealed partial class ChannelParts : IDisposable
         private static readonly TimeSpan Again = TimeSpan.FromSeconds(5);
 
         protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-            Task.WhenAll(KeepAsync(parts.outbox.RunAsync, stoppingToken), KeepAsync(ct => parts.Slack?.RunAsync(ct) ?? Task.CompletedTask, stoppingToken));
+            Task.WhenAll(KeepAsync(parts.outbox.RunAsync, stoppingToken), KeepAsync(parts.webhooks.RunAsync, stoppingToken), KeepAsync(ct => parts.Slack?.RunAsync(ct) ?? Task.CompletedTask, stoppingToken));
 
         private async Task KeepAsync(Func<CancellationToken, Task> work, CancellationToken ct)
         {

@@ -63,7 +63,7 @@ internal sealed class House : IAsyncDisposable
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
         Delegations = new Delegations(Store, Journal, Users, Time) { NamedOnlyInBrowser = limits.ApprovesOnlyInBrowser };
-        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security", Channels = [.. ReviewDesk.OwnChannels, "slack"] };
+        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security", Channels = [.. ReviewDesk.OwnChannels, "slack", "teams"] };
         await Desk.RecoverAsync();
         Brake = new AgentBrake(Store, Journal, Time, new BrakeLimits { Denials = 5, RequestsPerMinute = 600 });
         Spine = new Spine(policy, Desk, Brake, Journal, Time);
