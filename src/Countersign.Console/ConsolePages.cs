@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Net.ServerSentEvents;
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Passkeys;
 using Countersign.Pages.Activity;
 using Countersign.Pages.Card;
 using Countersign.Pages.Inbox;
@@ -64,15 +65,16 @@ public static partial class ConsolePages
         return Page<InboxPage>((nameof(InboxPage.Reader), reader), (nameof(InboxPage.View), InboxView.Of(reader, desk, time.GetUtcNow())));
     }
 
-    private static IResult ReviewOf(HttpContext http, ConsoleSeams seams, ReviewDesk desk, Activities activities, TimeProvider time, string id)
+    private static IResult ReviewOf(HttpContext http, ConsoleSeams seams, ReviewDesk desk, PasskeyRegistry passkeys, Activities activities, TimeProvider time, string id)
     {
         var reader = Reader.Of(http);
-        return Find(reader, desk, id) is { } review ? Card(reader, review, desk, activities, seams, time) : NoReview(reader);
+        return Find(reader, desk, id) is { } review ? Card(http, reader, review, desk, passkeys, activities, seams, time) : NoReview(reader);
     }
 
-    private static IResult Card(Reader reader, Review review, ReviewDesk desk, Activities activities, ConsoleSeams seams, TimeProvider time, string? notice = null, string? comment = null)
+    private static IResult Card(HttpContext http, Reader reader, Review review, ReviewDesk desk, PasskeyRegistry passkeys, Activities activities, ConsoleSeams seams, TimeProvider time, string? notice = null, string? comment = null)
     {
-        var view = ReviewView.Of(review, reader, desk, activities, seams, time.GetUtcNow()) with { Notice = notice, Comment = comment };
+        var signing = review.IsOpen && RequirementAlgebra.StepUpOf(review.Requirements) != StepUp.None ? Signing.Of(reader, seams.PasskeysFor(http), passkeys) : null;
+        var view = ReviewView.Of(review, reader, desk, activities, seams, time.GetUtcNow(), signing) with { Notice = notice, Comment = comment };
         return Page<ReviewPage>(notice is null ? 200 : 409, (nameof(ReviewPage.Reader), reader), (nameof(ReviewPage.View), view));
     }
 
@@ -80,36 +82,38 @@ public static partial class ConsolePages
     /// The first click. No is taken at once. Yes is asked for again, over the exact bytes that it would commit to: nobody
     /// approves by a slip of the thumb, and what is shown then is read out of those bytes.
     /// </summary>
-    private static async Task<IResult> DecideAsync(HttpContext http, ConsoleSeams seams, ReviewDesk desk, Activities activities, TimeProvider time, string id)
+    private static async Task<IResult> DecideAsync(HttpContext http, ConsoleSeams seams, ReviewDesk desk, PasskeyRegistry passkeys, Activities activities, TimeProvider time, string id)
     {
         var reader = Reader.Of(http);
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         if (Find(reader, desk, id) is not { } review) return NoReview(reader);
         AnswerKind? kind = form["decision"].ToString() switch { "approve" => AnswerKind.Approve, "deny" => AnswerKind.Deny, _ => null };
-        if (kind is not { } decision) return Card(reader, review, desk, activities, seams, time, "choose to approve or to deny");
+        if (kind is not { } decision) return Card(http, reader, review, desk, passkeys, activities, seams, time, "choose to approve or to deny");
         var comment = form["comment"].ToString().ReplaceLineEndings("\n").Trim() is { Length: > 0 } said ? said : null;
-        if (!GrantForm.TryRead(form, review.Parameters.Count, out var grant)) return Card(reader, review, desk, activities, seams, time, "a grant takes numbers", comment);
+        if (!GrantForm.TryRead(form, review.Parameters.Count, out var grant)) return Card(http, reader, review, desk, passkeys, activities, seams, time, "a grant takes numbers", comment);
         var (statement, refused) = desk.Draft(review.Id, reader.User, decision, reader.Channel, comment, decision == AnswerKind.Approve ? grant : null);
-        if (statement is null) return Card(reader, desk.Find(review.Id) ?? review, desk, activities, seams, time, refused!.Message, comment);
+        if (statement is null) return Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, refused!.Message, comment);
         if (decision == AnswerKind.Deny) return After(await desk.AnswerAsync(review.Id, reader.User, reader.Channel, statement).ConfigureAwait(false));
+        var says = StatementSays.Of(statement);
         return Page<ConfirmPage>(
-            (nameof(ConfirmPage.Reader), reader), (nameof(ConfirmPage.Statement), statement), (nameof(ConfirmPage.Says), StatementSays.Of(statement)),
+            (nameof(ConfirmPage.Reader), reader), (nameof(ConfirmPage.Statement), statement), (nameof(ConfirmPage.Says), says),
+            (nameof(ConfirmPage.Signing), says.StepUp ? Signing.Of(reader, seams.PasskeysFor(http), passkeys) : null),
             (nameof(ConfirmPage.Agent), review.Agent.Name), (nameof(ConfirmPage.Editor), review.Edit?.By.Name ?? ""), (nameof(ConfirmPage.Now), time.GetUtcNow()),
             (nameof(ConfirmPage.Last), desk.WouldBeEnough(review, reader.User, reader.Channel, comment)), (nameof(ConfirmPage.Waits), desk.WaiterCount(review.Id) > 0));
 
         IResult After(AnswerResult result) => result.Accepted
             ? new SeeOther($"/reviews/{review.Id}")
-            : Card(reader, desk.Find(review.Id) ?? review, desk, activities, seams, time, result.Message, comment);
+            : Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, result.Message, comment);
     }
 
     /// <summary>The second click: the statement comes back unchanged, or counts for nothing.</summary>
-    private static async Task<IResult> AnswerAsync(HttpContext http, ConsoleSeams seams, ReviewDesk desk, Activities activities, TimeProvider time, string id)
+    private static async Task<IResult> AnswerAsync(HttpContext http, ConsoleSeams seams, ReviewDesk desk, PasskeyRegistry passkeys, Activities activities, TimeProvider time, string id)
     {
         var reader = Reader.Of(http);
         var form = await http.Request.ReadFormAsync(http.RequestAborted).ConfigureAwait(false);
         if (Find(reader, desk, id) is not { } review) return NoReview(reader);
-        var result = await desk.AnswerAsync(review.Id, reader.User, reader.Channel, form["statement"].ToString()).ConfigureAwait(false);
-        return result.Accepted ? new SeeOther($"/reviews/{review.Id}") : Card(reader, desk.Find(review.Id) ?? review, desk, activities, seams, time, result.Message);
+        var result = await desk.AnswerAsync(review.Id, reader.User, reader.Channel, form["statement"].ToString(), PasskeyAssertion.Read(form["assertion"])).ConfigureAwait(false);
+        return result.Accepted ? new SeeOther($"/reviews/{review.Id}") : Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, result.Message);
     }
 
     /// <summary>

@@ -35,6 +35,11 @@ public sealed record ExplainPolicy(string Id, string? Reason);
 
 public sealed record ExplainMiss(string Id, bool IsForbid, IReadOnlyList<string> Unmet);
 
+/// <summary>Passkeys on this page.</summary>
+/// <param name="RpId">The host that those made here are for; null where browsers take none.</param>
+/// <param name="Elsewhere">The address at which they work.</param>
+public sealed record PasskeyPlace(string? RpId, Uri? Elsewhere);
+
 /// <summary>What the console takes from the composition root: what only the configuration knows.</summary>
 public sealed record ConsoleSeams
 {
@@ -56,6 +61,9 @@ public sealed record ConsoleSeams
     public Func<Countersign.Core.ReviewId, IReadOnlyList<DeliveryView>> Deliveries { get; init; } = static _ => [];
 
     public AccountSeams Accounts { get; init; } = AccountSeams.None;
+
+    /// <summary>Where passkeys work, for the page that is asked for.</summary>
+    public required Func<HttpContext, PasskeyPlace> PasskeysFor { get; init; }
 
     public required Func<ExplainQuestion, CancellationToken, Task<ExplainAnswer>> Explain { get; init; }
 }

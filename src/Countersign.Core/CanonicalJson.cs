@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace Countersign.Core;
 
@@ -62,6 +63,37 @@ public abstract record CanonicalJson
     /// <summary>RFC 3339 in UTC with microseconds: fixed width, so that equal instants are equal text.</summary>
     public static CanonicalJson Time(DateTimeOffset value) =>
         new Text(value.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture));
+
+    /// <summary>What parsed JSON says, in this form; null where it says something that this form can not: a number that is no count, a member twice, half a character.</summary>
+    public static CanonicalJson? Of(JsonElement json)
+    {
+        try
+        {
+            switch (json.ValueKind)
+            {
+                case JsonValueKind.String: return new Text(json.GetString()!);
+                case JsonValueKind.Number: return json.TryGetInt64(out var number) && json.GetRawText() == number.ToString(CultureInfo.InvariantCulture) ? new Integer(number) : null;
+                case JsonValueKind.True or JsonValueKind.False: return new Flag(json.ValueKind == JsonValueKind.True);
+                case JsonValueKind.Null: return Nothing.Instance;
+                case JsonValueKind.Array:
+                    var items = json.EnumerateArray().Select(Of).ToArray();
+                    return items.Contains(null) ? null : new List(items!);
+                case JsonValueKind.Object:
+                    var members = Object();
+                    foreach (var member in json.EnumerateObject())
+                    {
+                        if (Of(member.Value) is not { } value || !members.Items.TryAdd(member.Name, value)) return null;
+                    }
+
+                    return members;
+                default: return null;
+            }
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
 
     public byte[] ToUtf8()
     {

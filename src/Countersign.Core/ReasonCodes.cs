@@ -82,6 +82,7 @@ public static class ReasonCodes
     public const string CrossSite = "cross-site";
     public const string SignInFailed = "sign-in-failed";
     public const string NotRecognised = "not-recognised";
+    public const string PasskeyRefused = "passkey-refused";
     public const string UserDisabled = "user-disabled";
     public const string GroupsStale = "groups-stale";
     public const string ProviderUnavailable = "provider-unavailable";

@@ -76,7 +76,7 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
     {
         if (reader.Get(Collection, from.Key) is not { } document || Look(from.Key, out _) is not { } alive) return Refused(ReasonCodes.CodeInvalid);
         var stored = Document(document);
-        return await StartAsync(alive.User, start with { Subject = SubjectOf(stored), ProviderSubject = stored.ProviderSubject, ProviderSession = stored.ProviderSession, NotAfter = stored.ExpiresAt }).ConfigureAwait(false);
+        return await StartAsync(alive.User, start with { Subject = SubjectOf(stored), ProviderSubject = stored.ProviderSubject, ProviderSession = stored.ProviderSession, Passkey = stored.Passkey, NotAfter = stored.ExpiresAt }).ConfigureAwait(false);
     }
 
     /// <summary>Starts a session of somebody whose identity was just proven.</summary>
@@ -96,12 +96,13 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
             Subject = start.Subject?.Value,
             ProviderSubject = start.ProviderSubject,
             ProviderSession = start.ProviderSession,
+            Passkey = start.Passkey,
             Client = start.Client is null ? null : VisibleText.Of(start.Client.Length > MaxClientLength ? start.Client[..MaxClientLength] : start.Client, multiline: false),
         };
         var result = await journal.WriteAsync(new WriteSet(
             [new EntryDraft("login", CanonicalJson.Object(
-                ("user", user.Ref.Id.Value), ("session", session.Id), ("kind", KindName(start.Kind)), ("method", start.Method), ("expires", CanonicalJson.Time(expires))), null)],
-            [Put(Hash(token), 0, session)])).ConfigureAwait(false);
+                ("user", user.Ref.Id.Value), ("session", session.Id), ("kind", KindName(start.Kind)), ("method", start.Method), ("passkey", start.Passkey is null ? null : (CanonicalJson)start.Passkey), ("expires", CanonicalJson.Time(expires))), null)],
+            [Put(Hash(token), 0, session), .. start.Also])).ConfigureAwait(false);
         if (result.Status != WriteStatus.Committed) return Refused(ReasonCodes.JournalUnavailable);
         if (start.Replaces is { } old) await EndAsync(old, SessionEnd.Replaced).ConfigureAwait(false);
         return new LoginResult(token, user, expires, null);
@@ -203,6 +204,12 @@ public sealed class HumanSessions(IStateReader reader, JournalAppender journal, 
         return all;
     }
 
+    /// <summary>Ends what a passkey began that is no longer its person's, and what was begun from that.</summary>
+    internal async Task EndOfPasskeyAsync(string passkey)
+    {
+        foreach (var document in reader.List(Collection).Where(d => Document(d).Passkey == passkey)) await RemoveAsync(document, SessionEnd.EndedElsewhere).ConfigureAwait(false);
+    }
+
     private static Subject? SubjectOf(SessionDocument session) => session.Subject is null ? null : new Subject(session.Issuer!, session.Subject);
 
     private async Task<WriteResult> RemoveAsync(StateDocument document, SessionEnd end)
@@ -296,4 +303,10 @@ internal sealed record SessionStart(SessionKind Kind, string Method, string? Cli
 
     /// <summary>The provider's own name of the session (`sid`).</summary>
     public string? ProviderSession { get; init; }
+
+    /// <summary>Id of the passkey that proved it; null where none did.</summary>
+    public string? Passkey { get; init; }
+
+    /// <summary>Written with it, or it does not begin.</summary>
+    public IReadOnlyList<StateChange> Also { get; init; } = [];
 }

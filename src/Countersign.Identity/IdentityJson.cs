@@ -37,6 +37,7 @@ internal sealed record SessionDocument(string UserId, string UserName, DateTimeO
     public string? Subject { get; init; }
     public string? ProviderSubject { get; init; }
     public string? ProviderSession { get; init; }
+    public string? Passkey { get; init; }
 }
 
 [JsonSerializable(typeof(UserDocument))]

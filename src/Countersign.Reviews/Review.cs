@@ -57,6 +57,9 @@ public sealed record Answer(OpaqueId User, string Name, AnswerKind Kind, string 
 {
     /// <summary>What he grants beside this one action; null: nothing.</summary>
     public GrantWish? Grant { get; init; }
+
+    /// <summary>Id of the passkey that signed the statement; null: none did.</summary>
+    public string? Passkey { get; init; }
 }
 
 /// <summary>An effect as it was shown to the approver; <see cref="Canonical"/> is what the statement commits to.</summary>

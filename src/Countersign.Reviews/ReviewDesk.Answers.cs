@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Countersign.Core;
 using Countersign.Identity;
 using Countersign.Identity.Passkeys;
@@ -57,16 +59,18 @@ public sealed partial class ReviewDesk
                 && !review.SpentStatements.Contains(ApprovalStatement.Sha256(statement))
                 ? Refuse(review, user, kind, channel, comment, grant, now)
                 : ReasonCodes.StatementMismatch;
-            if (reason is null && kind != AnswerKind.Deny && RequirementAlgebra.StepUpOf(review.Requirements) == StepUp.Passkey) reason = assertion is null ? ReasonCodes.StepUpRequired : ReasonCodes.StepUpFailed;
+            var proof = reason is null ? Prove(review, user, kind, statement, assertion) : null;
+            if (proof is { Fault: not PasskeyFault.None }) reason = assertion is null ? ReasonCodes.StepUpRequired : ReasonCodes.StepUpFailed;
             if (reason is not null)
             {
-                await journal.WriteAsync(new WriteSet([ReviewEntries.AnswerRefused(review, user.Ref.Id, channel, reason)], [])).ConfigureAwait(false);
-                return Refusal(reason, review, user);
+                var told = await journal.WriteAsync(new WriteSet([ReviewEntries.AnswerRefused(review, user.Ref.Id, channel, reason, proof), .. proof?.Entries ?? []], proof?.Use ?? [])).ConfigureAwait(false);
+                if (told.Status == WriteStatus.Conflict) continue; // the passkey has changed
+                return Refusal(reason, review, user, proof);
             }
 
-            var answer = new Answer(user.Ref.Id, user.Ref.Name, kind, channel, now, comment, ApprovalStatement.Sha256(statement)) { Grant = grant };
+            var answer = new Answer(user.Ref.Id, user.Ref.Name, kind, channel, now, comment, ApprovalStatement.Sha256(statement)) { Grant = grant, Passkey = proof?.Passkey?.Id };
             var next = review with { Answers = [.. review.Answers, answer] };
-            List<EntryDraft> entries = [ReviewEntries.Answered(review, answer, statement)];
+            List<EntryDraft> entries = [ReviewEntries.Answered(review, answer, statement, assertion, proof?.Passkey)];
             if (kind == AnswerKind.Deny)
             {
                 next = Close(next, ReviewState.Denied, ReasonCodes.ReviewDenied, user.Ref.Name);
@@ -91,12 +95,12 @@ public sealed partial class ReviewDesk
                 }
             }
 
-            StateChange[] more = [];
+            StateChange[] more = [.. proof?.Use ?? []];
             if (kind == AnswerKind.BreakGlass)
             {
                 var aftermath = Aftermath.Of(next, user.Ref, comment!, now);
                 entries.Add(ReviewEntries.AftermathOpened(aftermath));
-                more = [new StateChange.Put(Aftermaths, review.Id.Value, reader.Get(Aftermaths, review.Id.Value)?.Version ?? 0, null, aftermath.ToBytes())];
+                more = [.. more, new StateChange.Put(Aftermaths, review.Id.Value, reader.Get(Aftermaths, review.Id.Value)?.Version ?? 0, null, aftermath.ToBytes())];
             }
 
             var result = await WriteAsync(next, ReviewStore.Open, version, [.. entries], more).ConfigureAwait(false);
@@ -113,6 +117,23 @@ public sealed partial class ReviewDesk
             }
         }
     }
+
+    /// <summary>
+    /// Whether this human's passkey signed this very statement. Null: he gave none, and none is asked for. What he gives
+    /// without being asked must be sound too: an entry that carries a proof carries a good one.
+    /// </summary>
+    private PasskeyProof? Prove(Review review, UserEntry user, AnswerKind kind, string statement, PasskeyAssertion? assertion)
+    {
+        if (assertion is null) return kind == AnswerKind.Deny || RequirementAlgebra.StepUpOf(review.Requirements) == StepUp.None ? null : new PasskeyProof(PasskeyFault.Unknown, null, [], []);
+        return Passkeys?.Check(user.Ref.Id, SHA256.HashData(Encoding.UTF8.GetBytes(statement)), assertion) ?? new PasskeyProof(PasskeyFault.Unknown, null, [], []);
+    }
+
+    /// <summary>
+    /// Whether an answer is proven as these requirements ask: by a passkey that is still its human's. Who removes one that
+    /// was lost takes with it what was approved by it.
+    /// </summary>
+    private bool IsProven(Answer answer, IReadOnlyList<Requirement> requirements) =>
+        RequirementAlgebra.StepUpOf(requirements) == StepUp.None || (answer.Passkey is { } passkey && Passkeys?.Has(answer.User, passkey) == true);
 
     /// <summary>Why this human may not give this answer now, or null. The order is from what never changes to what may.</summary>
     private string? Refuse(Review review, UserEntry user, AnswerKind kind, string channel, string? comment, GrantWish? grant, DateTimeOffset now)
@@ -153,7 +174,7 @@ public sealed partial class ReviewDesk
     /// </summary>
     private bool NeedsBrowser(string channel) => limits.ApprovesOnlyInBrowser && channel is ("cli" or "api");
 
-    private static AnswerResult Refusal(string reason, Review review, UserEntry user) => new(reason, reason switch
+    private static AnswerResult Refusal(string reason, Review review, UserEntry user, PasskeyProof? proof = null) => new(reason, reason switch
     {
         ReasonCodes.SelfApproval => $"`{user.Ref.Name}` {(review.Editors.Any(e => e.Id == user.Ref.Id) ? "has edited this action of" : user.Ref.Id == review.Owner.Id ? "is the owner of" : review.Via.Any(h => h.Id == user.Ref.Id) && user.Ref.Id != review.OnBehalfOf?.Id ? "is behind an earlier actor of what came to" : "is the user behind")} agent `{review.Agent.Name}`, and nobody approves their own action",
         ReasonCodes.AlreadyDecided => $"`{user.Ref.Name}` has answered already; one human counts once",
@@ -169,7 +190,7 @@ public sealed partial class ReviewDesk
         ReasonCodes.NotHuman => "only humans decide",
         ReasonCodes.PresenceRequired => "it is confirmed in the browser; open the review there",
         ReasonCodes.StepUpRequired => "policy asks for a passkey: open the review in the browser and approve with yours; if you have none, register one there under your name (`/me`)",
-        ReasonCodes.StepUpFailed => "the signature is not one of your passkeys over this statement; open the review again and approve with your own",
+        ReasonCodes.StepUpFailed => $"what your passkey gave does not prove this answer: {(proof?.Fault ?? PasskeyFault.Unknown).Words()}; open the review again and approve with a passkey of your own",
         ReasonCodes.GroupsStale => "your groups could not be read again from the identity provider; sign in again",
         _ => "the answer was refused",
     }, review);

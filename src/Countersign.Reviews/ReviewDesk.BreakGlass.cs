@@ -26,7 +26,7 @@ public sealed partial class ReviewDesk
     {
         if (review.GlassBrokenBy is not { } by || IsBarred(by, review) || users.Find(by) is not { } user) return null;
         var answer = review.Answers.LastOrDefault(a => a.User == by && a.Kind == AnswerKind.BreakGlass);
-        return answer is not null && policy.MayBreakGlass(Voices(review).Alone(user), review, answer.Channel) ? by : null;
+        return answer is not null && IsProven(answer, review.Requirements) && policy.MayBreakGlass(Voices(review).Alone(user), review, answer.Channel) ? by : null;
     }
 
     /// <summary>

@@ -52,7 +52,7 @@ public sealed partial class ReviewDesk
         }
 
         var (counting, progress) = Tally(review, decision.Requirements, now);
-        var broken = GlassStands(review);
+        var broken = GlassStands(decision.Requirements.Count > 0 ? review with { Requirements = decision.Requirements } : review);
         if (!progress.IsMet && broken is null)
         {
             return Down(await ReopenAsync(review, decision, counting, version, "review-reopened", ReasonCodes.ReviewRequired, now).ConfigureAwait(false));
@@ -98,9 +98,10 @@ public sealed partial class ReviewDesk
 
     /// <summary>
     /// The approvals that count towards these requirements now, and where they leave them: of people who are still here, behind
-    /// no actor, whom policy lets approve, with the comment that is asked for, each for the stage in which it was given (I4, I5, P33).
+    /// no actor, whom policy lets approve, with the comment and the proof that are asked for, each for the stage in which it was given
+    /// (I4, I5, P33). Of <paramref name="unproven"/> no proof is asked: what would be if he gave one.
     /// </summary>
-    private (Answer[] Counting, Progress Progress) Tally(Review review, IReadOnlyList<Requirement> requirements, DateTimeOffset now)
+    private (Answer[] Counting, Progress Progress) Tally(Review review, IReadOnlyList<Requirement> requirements, DateTimeOffset now, OpaqueId? unproven = null)
     {
         var asked = requirements.Count > 0 ? review with { Requirements = requirements } : review;
         var heard = Voices(review);
@@ -108,6 +109,7 @@ public sealed partial class ReviewDesk
         foreach (var answer in review.Answers)
         {
             if (answer.Kind != AnswerKind.Approve || !asked.Requirements.All(r => r.IsJustifiedBy(answer.Comment))) continue;
+            if (answer.User != unproven && !IsProven(answer, asked.Requirements)) continue;
             if (users.FindFresh(answer.User) is not { } user || IsBarred(user.Ref.Id, review)) continue;
             var speaking = heard.Of(user);
             if (policy.MayApprove(speaking, asked, answer.Channel)) valid.Add((answer, speaking));

@@ -58,6 +58,6 @@ public sealed partial class ReviewDesk
     {
         var now = time.GetUtcNow();
         var with = review with { Answers = [.. review.Answers, new Answer(user.Ref.Id, user.Ref.Name, AnswerKind.Approve, channel, now, comment, "")] };
-        return Tally(with, with.Requirements, now).Progress.IsMet;
+        return Tally(with, with.Requirements, now, user.Ref.Id).Progress.IsMet;
     }
 }

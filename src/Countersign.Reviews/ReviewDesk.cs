@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Passkeys;
 using Countersign.Journal;
 
 namespace Countersign.Reviews;
@@ -59,6 +60,9 @@ public sealed partial class ReviewDesk(
 
     /// <summary>The channel of a browser's session; no other session can claim it.</summary>
     public const string BrowserChannel = "console";
+
+    /// <summary>What proves an answer where policy asks for a step-up; null: nothing does, and such a review is approved by nobody.</summary>
+    public PasskeyRegistry? Passkeys { get; init; }
 
     private readonly ReviewStore store = new(reader);
     private readonly ConcurrentDictionary<ReviewId, WaiterSet> waiters = new();
@@ -436,10 +440,11 @@ public sealed partial class ReviewDesk(
         }
     }
 
-    /// <summary>`1 of dba or sre, and 2 of owners; then 1 of directors`.</summary>
+    /// <summary>`1 of dba or sre, and 2 of owners; then 1 of directors, each with a passkey`.</summary>
     public static string Describe(IReadOnlyList<Requirement> requirements) =>
         string.Join("; then ", requirements.GroupBy(static r => r.Stage).OrderBy(static s => s.Key).Select(static s =>
-            string.Join(", and ", s.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups.Select(Describe))}"))));
+            string.Join(", and ", s.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups.Select(Describe))}"))))
+        + (RequirementAlgebra.StepUpOf(requirements) == StepUp.None ? "" : requirements.Sum(static r => r.Quorum) > 1 ? ", each with a passkey" : ", with a passkey");
 
     private static string Describe(string group) =>
         group.StartsWith(Requirement.OnCallPrefix, StringComparison.Ordinal) ? $"who is on call for {group[Requirement.OnCallPrefix.Length..]}" : group;

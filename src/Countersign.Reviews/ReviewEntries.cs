@@ -1,4 +1,5 @@
 using Countersign.Core;
+using Countersign.Identity.Passkeys;
 using Countersign.Journal;
 
 namespace Countersign.Reviews;
@@ -36,12 +37,14 @@ public static class ReviewEntries
 
     internal static EntryDraft StageOpened(Review r, int stage) => new("stage-opened", Fields(r, ("stage", stage)), null);
 
-    internal static EntryDraft Answered(Review r, Answer answer, string statement) => new("answer",
-        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.Word()), ("grant", answer.Grant is null ? null : (CanonicalJson)true), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256)),
-        CanonicalJson.Object(("statement", statement), ("name", answer.Name)));
+    internal static EntryDraft Answered(Review r, Answer answer, string statement, PasskeyAssertion? assertion = null, Passkey? passkey = null) => new("answer",
+        Fields(r, ("user", answer.User.Value), ("decision", answer.Kind.Word()), ("grant", answer.Grant is null ? null : (CanonicalJson)true), ("channel", answer.Channel), ("statementSha256", answer.StatementSha256),
+            ("passkey", passkey is null ? null : (CanonicalJson)passkey.Id), ("publicKeySha256", passkey is null ? null : (CanonicalJson)passkey.Key.Sha256)),
+        CanonicalJson.Object(("statement", statement), ("name", answer.Name), ("assertion", passkey is null ? null : assertion?.ToCanonical(passkey))));
 
-    internal static EntryDraft AnswerRefused(Review r, OpaqueId user, string channel, string reason) => new("answer-refused",
-        Fields(r, ("user", user.Value), ("channel", channel), ("reason", reason)), null);
+    internal static EntryDraft AnswerRefused(Review r, OpaqueId user, string channel, string reason, PasskeyProof? proof = null) => new("answer-refused",
+        Fields(r, ("user", user.Value), ("channel", channel), ("reason", reason),
+            ("passkey", proof?.Passkey is { } passkey ? (CanonicalJson)passkey.Id : null), ("proof", reason == ReasonCodes.StepUpFailed ? (CanonicalJson)proof!.Fault.Code() : null)), null);
 
     /// <summary>
     /// The entry that must be durable before the released action is forwarded (I2), with the clearance it consumed and the

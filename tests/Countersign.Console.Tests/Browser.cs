@@ -131,6 +131,11 @@ public sealed class Stage : IAsyncLifetime
         @reason("Deleting customers needs two DBAs, and a reason on the record.")
         permit (principal in Group::"agents", action == Action::"sql:delete", resource in DataClass::"pii");
 
+        @id("notes-are-deleted-with-a-passkey")
+        @review("dba") @expires("15m") @stepup("passkey")
+        @reason("Notes are deleted by somebody who proves who he is.")
+        permit (principal in Group::"agents", action == Action::"sql:delete", resource == Table::"shop.public.notes");
+
         @id("nobody-drops-production")
         @reason("Production objects are dropped by migrations only.")
         forbid (principal, action in Action::"destroy", resource in Environment::"prod");

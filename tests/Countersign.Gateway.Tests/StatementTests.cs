@@ -1,8 +1,11 @@
+using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Passkeys;
 using Countersign.Reviews;
 
 namespace Countersign.Gateway.Tests;
@@ -76,9 +79,27 @@ public sealed class StatementTests
 
         // The table of the page names each member, and no other.
         var members = JsonNode.Parse(statement)!.AsObject().Select(static m => m.Key).ToHashSet();
-        var named = Regex.Matches(page, "^\\| `([a-z]+)` \\|", RegexOptions.Multiline).Select(static m => m.Groups[1].Value).ToHashSet();
+        var named = Regex.Matches(page[..page.IndexOf("## What is checked", StringComparison.Ordinal)], "^\\| `([a-z]+)` \\|", RegexOptions.Multiline).Select(static m => m.Groups[1].Value).ToHashSet();
         members.UnionWith(["grant", "editors", "edited"]); // of an answer that grants, and of an edited action, which this one is not
         Assert.True(members.SetEquals(named), string.Join(' ', members.Order()) + " against " + string.Join(' ', named.Order()));
+    }
+
+    [Fact]
+    public void Worked_example_of_a_signed_approval_proves_itself_and_nothing_else()
+    {
+        var page = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "approval-statement.md"));
+        string Block(string name) => Regex.Match(page, $"```[a-z]+ {name}\n(.*?)\n```", RegexOptions.Singleline).Groups[1].Value;
+        var pem = Block("key");
+        var key = PasskeyKey.Read(Convert.FromBase64String(pem[PemEncoding.Find(pem).Base64Data]))!;
+        var exported = JsonElement.Parse(Block("proof"));
+        var proof = ApprovalProof.Of(exported, key, "https://countersign.example");
+        Assert.Null(proof.Flaw);
+        Assert.Equal(5, proof.Proven.Count);
+
+        // And it is what this build would write of that review.
+        var review = Example() with { Requirements = [Rules.Requirement(1, "dba") with { StepUp = StepUp.Passkey }] };
+        Assert.True(Verifies(exported.GetProperty("body").GetProperty("statement").GetString()!, review, channel: "console"));
+        Assert.Contains("altered", ApprovalProof.Of(JsonElement.Parse(Block("proof").Replace("\"type\":\"bigint\"", "\"type\":\"text\"", StringComparison.Ordinal).Replace("where id = $2", "where id > $2", StringComparison.Ordinal).Replace("\"salt\":\"10", "\"x\":\"10", StringComparison.Ordinal)), key, null).Flaw, StringComparison.Ordinal);
     }
 
     [Theory]

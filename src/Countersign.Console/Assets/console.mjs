@@ -223,3 +223,77 @@ if (link) {
     $('[data-link-again]').hidden = false;
   }
 }
+
+// ---- passkeys: the browser's part; what it brings is judged by the server ----
+
+const encode = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+const decode = text => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), c => c.charCodeAt(0));
+
+async function sign(challenge, rpId, ids) {
+  const publicKey = { challenge, rpId, allowCredentials: ids.map(id => ({ type: 'public-key', id: decode(id) })), userVerification: 'required', timeout: 120000 };
+  const { rawId, response } = await navigator.credentials.get({ publicKey });
+  const assertion = { credentialId: encode(rawId), authenticatorData: encode(response.authenticatorData), clientData: encode(response.clientDataJSON), signature: encode(response.signature) };
+  return { assertion, userHandle: response.userHandle ? encode(response.userHandle) : '' };
+}
+
+// What goes wrong with an authenticator is said where the reader is, and the button is his again.
+async function withPasskey(button, said, act) {
+  button.disabled = true;
+  said.hidden = true;
+  try {
+    await act();
+  } catch (error) {
+    said.textContent = !window.PublicKeyCredential ? 'This browser has no passkeys, or gives them to no page at this address.'
+      : error.name === 'NotAllowedError' ? 'Nothing was signed: you declined, it took too long, or no passkey fits.'
+      : error.name === 'InvalidStateError' ? 'This device has a passkey of yours already.'
+      : error.message;
+    said.hidden = false;
+    button.disabled = false;
+  }
+}
+
+// The challenge is made here, of the statement that stands in the form: the server can not have something else signed.
+const seal = $('input[data-passkey]');
+seal?.form.addEventListener('submit', event => {
+  const { form } = seal;
+  event.preventDefault();
+  withPasskey(event.submitter ?? $('button', form), $('[data-passkey-said]', form), async () => {
+    const challenge = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(form.elements.statement.value));
+    seal.value = JSON.stringify((await sign(challenge, seal.dataset.rp, seal.dataset.passkey.split(' '))).assertion);
+    form.submit();
+  });
+});
+
+const registering = $('form[data-passkey-new]');
+registering?.addEventListener('submit', event => {
+  event.preventDefault();
+  const change = async (path, body) => {
+    const answer = await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json', 'countersign-csrf': registering.elements.csrf.value }, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(await problem(answer));
+    return answer.json();
+  };
+  withPasskey($('button', registering), $('[data-passkey-said]', registering), async () => {
+    const wish = await change('/api/v1/me/passkeys/begin', {});
+    const { response } = await navigator.credentials.create({ publicKey: {
+      challenge: decode(wish.challenge), attestation: 'none', timeout: 120000,
+      rp: { id: wish.rpId, name: 'Countersign' },
+      user: { id: decode(wish.userHandle), name: wish.userName, displayName: wish.userName },
+      pubKeyCredParams: [-7, -8, -257].map(alg => ({ type: 'public-key', alg })),
+      authenticatorSelection: { residentKey: 'required', requireResidentKey: true, userVerification: 'required' },
+      excludeCredentials: wish.known.map(id => ({ type: 'public-key', id: decode(id) })),
+    } });
+    await change('/api/v1/me/passkeys', { name: registering.elements.name.value, clientData: encode(response.clientDataJSON), attestation: encode(response.attestationObject) });
+    location.reload();
+  });
+});
+
+const entering = $('button[data-passkey-login]');
+entering?.addEventListener('click', () => withPasskey(entering, $('[data-passkey-said]'), async () => {
+  const begun = await post('/api/v1/login/passkey/begin', {});
+  if (!begun.ok) throw new Error(await problem(begun));
+  const { challenge, rpId } = await begun.json();
+  const answer = await post('/api/v1/login/passkey/complete', await sign(decode(challenge), rpId, []));
+  if (!answer.ok) throw new Error(await problem(answer));
+  const at = new URL(entering.dataset.passkeyLogin, location.origin);
+  location.replace(at.origin === location.origin ? at.pathname + at.search : '/');
+}));

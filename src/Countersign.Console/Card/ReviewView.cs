@@ -35,6 +35,9 @@ public sealed record ReviewView
     /// <summary>Nobody waits: what is approved now runs when the agent comes back.</summary>
     public bool IsDetached => Waiters == 0;
 
+    /// <summary>How this reader could sign an approval; null where none has to be signed.</summary>
+    public Signing? Signing { get; init; }
+
     public bool MustJustify => Review.Requirements.Any(static r => r.Justify);
 
     /// <summary>What a comment must hold a match of.</summary>
@@ -78,7 +81,7 @@ public sealed record ReviewView
         _ => "the agent has left; an approval runs when it asks again",
     };
 
-    public static ReviewView Of(Review review, Reader reader, ReviewDesk desk, Activities activities, ConsoleSeams seams, DateTimeOffset now) => new()
+    public static ReviewView Of(Review review, Reader reader, ReviewDesk desk, Activities activities, ConsoleSeams seams, DateTimeOffset now, Signing? signing = null) => new()
     {
         Review = review,
         Voice = desk.VoiceOf(reader.User, review, reader.Channel),
@@ -90,6 +93,7 @@ public sealed record ReviewView
         Asking = desk.Asking(review),
         Record = activities.RecordOf(review.Agent.Id),
         Deliveries = seams.Deliveries(review.Id),
+        Signing = signing,
     };
 
     private string Trimmed(string id) => id.StartsWith(Review.Target.Name + ".", StringComparison.Ordinal) ? id[(Review.Target.Name.Length + 1)..] : id;

@@ -15,6 +15,9 @@ public sealed record StatementSays(
     /// <summary>What it was before a human edited it.</summary>
     public sealed record Was(string From, string Statement, IReadOnlyList<ShownParameter> Parameters);
 
+    /// <summary>Whether a passkey has to sign it.</summary>
+    public bool StepUp { get; init; }
+
     public static StatementSays Of(string statement)
     {
         using var json = JsonDocument.Parse(statement);
@@ -28,7 +31,10 @@ public sealed record StatementSays(
             root.TryGetProperty("comment", out var comment) ? comment.GetString() : null,
             root.TryGetProperty("grant", out var grant) ? GrantWish.Read(grant) : null,
             DateTimeOffset.Parse(Text(root, "expires"), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal),
-            root.TryGetProperty("edited", out var edited) ? new Was(Text(edited, "from"), Text(edited, "statement"), Values(edited)) : null);
+            root.TryGetProperty("edited", out var edited) ? new Was(Text(edited, "from"), Text(edited, "statement"), Values(edited)) : null)
+        {
+            StepUp = root.GetProperty("requirements").EnumerateArray().Any(static r => r.TryGetProperty("stepUp", out _)),
+        };
     }
 
     private static ShownParameter[] Values(JsonElement of) => of.GetProperty("parameters").EnumerateArray().Select(static p => new ShownParameter(Text(p, "type"), p.GetProperty("value").GetString())).ToArray();

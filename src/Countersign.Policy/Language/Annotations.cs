@@ -55,8 +55,8 @@ sealed record PolicyAnnotations(string? Id, string? Reason, IReadOnlyList<string
 /// <summary>The annotation language: a closed set, each with its form and its place. Anything else is an error at load.</summary>
 static class AnnotationLanguage
 {
-    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify", "ticket", "grant", "edit"];
-    static readonly string[] NotInThisBuild = ["stepup", "preview", "maxrows"];
+    static readonly string[] Requirements = ["quorum", "expires", "escalate", "justify", "ticket", "stepup", "grant", "edit"];
+    static readonly string[] NotInThisBuild = ["preview", "maxrows"];
     static readonly string[] Known = ["id", "reason", "control", "review", .. Requirements];
 
     /// <summary>
@@ -128,6 +128,9 @@ static class AnnotationLanguage
         var ticketed = !annotations.TryGetValue("ticket", out var t) ? []
             : t is "" or "required" ? ["(?s).*\\S.*"]
             : Pattern("ticket", t, bad, "write @ticket for any ticket, or @ticket(\"/OPS-[0-9]+/\") for one that matches as a whole");
+        var stepUp = annotations.TryGetValue("stepup", out var s) ? StepUp.Passkey : StepUp.None;
+        if (s is not (null or "passkey")) bad("stepup", $"`{s}` is not a step-up", "write @stepup(\"passkey\"): each approver signs what he approves with his passkey");
+        else if (s is null && stepUp != StepUp.None) bad("stepup", "`@stepup` does not say by what", "write @stepup(\"passkey\")");
         var grant = Grant(annotations.GetValueOrDefault("grant"), bad);
 
         var edit = annotations.TryGetValue("edit", out var allowed);
@@ -142,6 +145,7 @@ static class AnnotationLanguage
             Justify = justify,
             JustifyPatterns = justified,
             TicketPatterns = ticketed,
+            StepUp = stepUp,
             Grant = grant,
             Edit = edit && allowed == "allowed",
             Escalations = escalations,

@@ -211,6 +211,12 @@ sealed class PolicyTestFile
             Justify = justify is true or string,
             JustifyPatterns = justify is string pattern ? [pattern] : [],
             TicketPatterns = node.Text("ticket") is { } ticket ? [ticket] : [],
+            StepUp = node.Text("stepup") switch
+            {
+                null => StepUp.None,
+                "passkey" => StepUp.Passkey,
+                var other => throw new TestFileException($"`{other}` is not a step-up; write `passkey`", node.At),
+            },
             Grant = node.Find("grant") is { } g ? GrantOf(g) : null,
             Edit = node.Find("edit") is { } edit && YamlReader.Value(edit) is true,
             Escalations = [.. node.List("escalate").Select(s => Step(s, node.At)).OrderBy(s => s.After).ThenBy(s => string.Join('\0', s.Groups), StringComparer.Ordinal)],

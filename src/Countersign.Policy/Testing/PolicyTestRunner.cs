@@ -109,6 +109,7 @@ public static class PolicyTestRunner
         if (r.Stage > 0) text = $"then ({r.Stage + 1}) {text}";
         if (r.Justify) text += ", justified" + string.Concat(r.JustifyPatterns.Select(p => $" /{p}/"));
         if (r.TicketPatterns.Count > 0) text += ", ticket" + string.Concat(r.TicketPatterns.Select(p => $" /{p}/"));
+        if (r.StepUp != StepUp.None) text += ", stepup passkey";
         if (r.Edit) text += ", edit";
         if (r.Grant is { } grant) text += string.Create(CultureInfo.InvariantCulture, $", grant {Duration.Format(grant.For)} {grant.Uses}");
         return r.Escalations.Count == 0 ? text : text + ", escalating " + string.Join(',', r.Escalations.Select(e => $"{string.Join('|', e.Groups)}@{Duration.Format(e.After)}"));

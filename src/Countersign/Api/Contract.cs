@@ -74,12 +74,12 @@ internal sealed record CardPolicy(string Id, string? Source, string? Reason, IRe
 /// </summary>
 internal sealed record CardRequirement(
     IReadOnlyList<string> Groups, int Quorum, bool Justify, IReadOnlyList<string> Policies, IReadOnlyList<CardEscalation> Escalations,
-    int Stage, string State, int Open, IReadOnlyList<string> Can, IReadOnlyList<string> CommentMatches, string Words);
+    int Stage, string State, int Open, IReadOnlyList<string> Can, IReadOnlyList<string> CommentMatches, string Words, string? StepUp = null);
 
 internal sealed record CardEscalation(IReadOnlyList<string> Groups, DateTimeOffset At);
 
-/// <summary>`grant` says in words what was granted beside this one action.</summary>
-internal sealed record CardAnswer(string User, string Decision, string Channel, DateTimeOffset At, string? Comment, string? Grant);
+/// <summary>`grant` says in words what was granted beside this one action, `passkey` which passkey signed the statement.</summary>
+internal sealed record CardAnswer(string User, string Decision, string Channel, DateTimeOffset At, string? Comment, string? Grant, string? Passkey = null);
 
 /// <summary>What policy lets an approver grant at most.</summary>
 internal sealed record CardGrantTerms(int ForSeconds, int Uses);
@@ -162,7 +162,7 @@ internal sealed record ReviewCard(
         new CardClaims(Claim(r.Intent.Reason), Claim(r.Intent.Ticket), Claim(r.Intent.Task), Claim(r.Intent.Model)),
         r.Notes.Select(Line).ToArray(),
         r.Revision.ToString(), waiters,
-        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.Word(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment), a.Grant is null ? null : Line(a.Grant.ToString()))).ToArray(),
+        r.Answers.Select(static a => new CardAnswer(Line(a.Name), a.Kind.Word(), Line(a.Channel), a.At, a.Comment is null ? null : VisibleText.Of(a.Comment), a.Grant is null ? null : Line(a.Grant.ToString()), a.Passkey)).ToArray(),
         r.CreatedAt, r.ExpiresAt, r.DetachedAt, r.ClosedAt, r.CloseReason, r.ClosedBy is null ? null : Line(r.ClosedBy),
         r.Outcome is { } o ? new CardOutcome(o.Status.ToString().ToLowerInvariant(), o.Rows, o.ErrorCode, o.Duration.TotalMilliseconds) : null,
         cannotApprove,
@@ -188,7 +188,7 @@ internal sealed record ReviewCard(
         return new CardRequirement(
             q.Groups.Select(Line).ToArray(), q.Quorum, q.Justify, q.Policies.Select(Line).ToArray(),
             q.Escalations.Select(e => new CardEscalation(e.Groups.Select(Line).ToArray(), r.CreatedAt + e.After)).ToArray(),
-            q.Stage + 1, state, asked.Open, asked.Can.Select(Line).ToArray(), q.JustifyPatterns.Select(Line).ToArray(), Line(words));
+            q.Stage + 1, state, asked.Open, asked.Can.Select(Line).ToArray(), q.JustifyPatterns.Select(Line).ToArray(), Line(words), q.StepUp == StepUp.None ? null : "passkey");
     }
 
     private static string Line(string text) => VisibleText.Of(text, multiline: false);
@@ -227,7 +227,8 @@ internal sealed record GrantView(
 /// <summary>The exact bytes that an answer commits to, and their SHA-256.</summary>
 internal sealed record StatementDraft(string Statement, string Sha256);
 
-internal sealed record AnswerRequest(string Statement);
+/// <summary>The statement unchanged, and the signature of a passkey over it where the review asks for one.</summary>
+internal sealed record AnswerRequest(string Statement, AssertionRequest? Assertion = null);
 
 internal sealed record AnswerDone(string Review, string State, string Reason, string Message);
 
@@ -276,8 +277,12 @@ internal sealed record AwaySet(string Delegate, DateTimeOffset? From, DateTimeOf
 
 internal sealed record JournalPage(IReadOnlyList<JournalLine> Entries, long Count, long Next);
 
-/// <summary>One entry with its body; null where it has none or it was erased.</summary>
-internal sealed record JournalLine(long Index, string LeafHash, System.Text.Json.JsonElement? Entry, System.Text.Json.JsonElement? Body, string? BodyNote);
+/// <summary>One entry with its body and the salt under which the entry commits to it; null where it has none or it was erased.</summary>
+internal sealed record JournalLine(long Index, string LeafHash, System.Text.Json.JsonElement? Entry, System.Text.Json.JsonElement? Body, string? BodyNote, string? Salt = null);
+
+/// <summary>What an exported entry proves, in words; `flaw` says why it proves no more.</summary>
+internal sealed record ApprovalVerdict(
+    bool Holds, IReadOnlyList<string> Proven, string? Flaw, string? Review, string? Approver, string? Decision, string? Time, string? StatementSha256, string? PublicKeySha256, string? Origin);
 
 internal sealed record JournalVerdict(bool Sound, long Entries, long Bodies, long Erased, IReadOnlyList<JournalFlaw> Defects);
 
@@ -353,6 +358,12 @@ internal sealed record ToolTrustRequest(string Tool, string Sha256, string Verb,
 [JsonSerializable(typeof(EditDone))]
 [JsonSerializable(typeof(AnswerRequest))]
 [JsonSerializable(typeof(AnswerDone))]
+[JsonSerializable(typeof(PasskeyBegun))]
+[JsonSerializable(typeof(PasskeyRequest))]
+[JsonSerializable(typeof(PasskeyList))]
+[JsonSerializable(typeof(PasskeyView))]
+[JsonSerializable(typeof(PasskeyLogin))]
+[JsonSerializable(typeof(PasskeyLoginDone))]
 [JsonSerializable(typeof(AgentList))]
 [JsonSerializable(typeof(AgentView))]
 [JsonSerializable(typeof(AgentOwner))]
@@ -369,6 +380,7 @@ internal sealed record ToolTrustRequest(string Tool, string Sha256, string Verb,
 [JsonSerializable(typeof(AwaySet))]
 [JsonSerializable(typeof(JournalPage))]
 [JsonSerializable(typeof(JournalLine))]
+[JsonSerializable(typeof(ApprovalVerdict))]
 [JsonSerializable(typeof(JournalVerdict))]
 [JsonSerializable(typeof(PolicyView))]
 [JsonSerializable(typeof(ReplayRequest))]

@@ -19,4 +19,4 @@ internal sealed record ExplainedEffect(
 /// <summary>A policy that did not decide, and which of its parts do not hold; none: something stricter had the last word.</summary>
 internal sealed record ExplainedMiss(string Id, string Source, string Effect, IReadOnlyList<string> Unmet);
 
-internal sealed record ExplainedRequirement(IReadOnlyList<string> Groups, int Quorum, long ExpiresSeconds, bool Justify, IReadOnlyList<string> Policies);
+internal sealed record ExplainedRequirement(IReadOnlyList<string> Groups, int Quorum, long ExpiresSeconds, bool Justify, IReadOnlyList<string> Policies, string? StepUp = null);

@@ -102,7 +102,7 @@ internal static class JournalEndpoints
         bytes = entry.Bytes.Length + (body?.Bytes?.Length ?? 0);
         return new JournalLine(entry.Index.Value, Convert.ToHexStringLower(entry.LeafHash), Parse(entry.Bytes),
             body?.Bytes is { } content ? Parse(content) : null,
-            body is null ? null : body.IsErased ? "erased" : null);
+            body is null ? null : body.IsErased ? "erased" : null, body?.Salt is { } salt ? Convert.ToHexStringLower(salt) : null);
     }
 
     private static JsonElement? Parse(byte[] json)

@@ -7,7 +7,8 @@ namespace Countersign.Api;
 /// <param name="loopbackOnly">The listener is on loopback.</param>
 /// <param name="certificateNames">Whether the listener's certificate is for this name.</param>
 /// <param name="published">The address that people are given, where the config names one; a proxy may stand behind it.</param>
-internal sealed class Origins(bool loopbackOnly, Func<string, bool> certificateNames, Uri? published)
+/// <param name="listener">Where it listens, once it does.</param>
+internal sealed class Origins(bool loopbackOnly, Func<string, bool> certificateNames, Uri? published, Func<Uri> listener)
 {
     /// <summary>Whether a request may name this host. A page that made a name of its own point here (DNS rebinding, P45) still sends that name.</summary>
     public bool AllowsHost(string host)
@@ -41,6 +42,29 @@ internal sealed class Origins(bool loopbackOnly, Func<string, bool> certificateN
         if (!ours) host = local.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? $"[{local}]" : local.ToString();
         return new Uri(string.Create(CultureInfo.InvariantCulture, $"{http.Request.Scheme}://{host}:{http.Connection.LocalPort}"));
     }
+
+    /// <summary>
+    /// Whether a page of this origin is one of ours, so that what a passkey signed on it was signed for us. It goes by what the
+    /// config says and where we listen, never by what a request says of itself: on `localhost` every port is somebody else's page.
+    /// </summary>
+    public bool IsOwn(string origin)
+    {
+        if (!Uri.TryCreate(origin, UriKind.Absolute, out var at) || at.GetLeftPart(UriPartial.Authority) != origin) return false;
+        if (published is not null && origin == published.GetLeftPart(UriPartial.Authority)) return true;
+        var own = listener();
+        return at.Scheme == own.Scheme && at.Port == own.Port && (certificateNames(at.IdnHost) || (published is null && loopbackOnly && at.IdnHost == Localhost));
+    }
+
+    /// <summary>The host that passkeys made on this page are for; null where browsers take none: an address that is a number has no name.</summary>
+    public string? RelyingParty(HttpContext http) =>
+        Of(http) is var origin && IsOwn(origin) && new Uri(origin) is { HostNameType: UriHostNameType.Dns } at ? at.IdnHost : null;
+
+    /// <summary>An address of this server on which passkeys work; null where it has none that we know.</summary>
+    public Uri? WherePasskeysWork => published is not null
+        ? published.HostNameType == UriHostNameType.Dns ? published : null
+        : loopbackOnly ? new UriBuilder(listener()) { Host = Localhost }.Uri : null;
+
+    private const string Localhost = "localhost";
 
     private bool IsPublished(HttpContext http) =>
         published is not null && string.Equals(http.Request.Host.Host, published.IdnHost, StringComparison.OrdinalIgnoreCase);

@@ -101,7 +101,9 @@ internal static class ReviewEndpoints
     {
         if (!TryFind(http, desk, id, out var review, out var refused)) return refused;
         var me = SignedIn.Of(http);
-        var result = await desk.AnswerAsync(review.Id, me.User, me.Channel, body.Statement).ConfigureAwait(false);
+        var assertion = body.Assertion?.Read();
+        if (body.Assertion is not null && assertion is null) return Problems.Result(HttpStatusCode.BadRequest, ReasonCodes.NotUnderstood, "each part of `assertion` is base64url without padding", review.Id.Value);
+        var result = await desk.AnswerAsync(review.Id, me.User, me.Channel, body.Statement, assertion).ConfigureAwait(false);
         return result.Accepted
             ? Results.Json(new AnswerDone(review.Id.Value, result.Review!.State.ToString().ToLowerInvariant(), result.ReasonCode, result.Message), ApiJson.Default.AnswerDone)
             : Problems.Refused(result);

@@ -61,7 +61,7 @@ internal static class Connection
             {
                 ReasonCodes.ReviewExpired => Exit.Expired,
                 ReasonCodes.SelfApproval or ReasonCodes.NotEligible or ReasonCodes.AlreadyDecided or ReasonCodes.ReviewClosed or ReasonCodes.ReviewDenied
-                    or ReasonCodes.StatementMismatch or ReasonCodes.JustificationRequired or ReasonCodes.NotHuman or ReasonCodes.PresenceRequired or ReasonCodes.CodeInvalid => Exit.Denied,
+                    or ReasonCodes.StatementMismatch or ReasonCodes.JustificationRequired or ReasonCodes.NotHuman or ReasonCodes.PresenceRequired or ReasonCodes.StepUpRequired or ReasonCodes.StepUpFailed or ReasonCodes.CodeInvalid => Exit.Denied,
                 _ => problem.Status == (int)HttpStatusCode.Forbidden ? Exit.Denied : Exit.Failed,
             };
             var detail = problem.Reason == ReasonCodes.JustificationRequired ? $"{problem.Detail}; add --comment \"why\"" : problem.Detail;

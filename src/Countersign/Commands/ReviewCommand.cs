@@ -166,6 +166,8 @@ internal static class ReviewCommand
         if (card.State == "expired") throw new CommandFailure(Exit.Expired, "it has expired", ReasonCodes.ReviewExpired, card.Id);
 
         if (answering is { Decision: "approve", Comment: null, Yes: false } && card.Requirements.Any(static r => r.Justify)) answering = answering with { Comment = await WhyAsync(ct).ConfigureAwait(false) };
+        // A terminal has no passkey to sign with.
+        if (answering.Decision != "deny" && card.Requirements.Any(static r => r.StepUp is not null)) return await InBrowserAsync(client, output, card, answering, ct, ReasonCodes.StepUpRequired).ConfigureAwait(false);
         StatementDraft draft;
         try
         {
@@ -207,15 +209,25 @@ internal static class ReviewCommand
     /// Leads to the browser, where the same person looks at the same review and answers with a session that no program
     /// under his account has, and waits for that.
     /// </summary>
-    private static async Task<int> InBrowserAsync(ApiClient client, Output output, ReviewCard card, Answering answering, CancellationToken ct)
+    private static async Task<int> InBrowserAsync(ApiClient client, Output output, ReviewCard card, Answering answering, CancellationToken ct, string reason = ReasonCodes.PresenceRequired)
     {
         var page = new Uri(client.Server, $"/reviews/{card.Id}");
+        var why = "it is confirmed in the browser";
+        if (reason == ReasonCodes.StepUpRequired)
+        {
+            // Browsers take passkeys at an address with a name only, and the server knows its own.
+            var mine = await client.GetAsync("/api/v1/me/passkeys", ApiJson.Default.PasskeyList, ct).ConfigureAwait(false);
+            if (mine.Address is { } address) page = new Uri(new Uri(address), $"/reviews/{card.Id}");
+            why = mine.Passkeys.Any(static p => p.Locked is null) ? "policy asks for your passkey" : $"policy asks for a passkey, and you have none: register one at {new Uri(page, "/me")}";
+        }
+
         if (output.Json || answering.Yes || Console.IsInputRedirected)
         {
-            throw new CommandFailure(Exit.Denied, $"it is confirmed in the browser: open {page}", ReasonCodes.PresenceRequired, card.Id);
+            throw new CommandFailure(Exit.Denied, $"{why}: open {page}", reason, card.Id);
         }
 
         var me = await client.GetAsync("/api/v1/me", ApiJson.Default.Me, ct).ConfigureAwait(false);
+        if (reason == ReasonCodes.StepUpRequired) output.Console.MarkupLine($"[yellow]{Shown.Line(why)}[/]");
         output.Console.MarkupLine($"[grey]confirm it in your browser; it is the action with digest[/] {Shown.Line(card.Digest[..16])}…");
         output.Console.MarkupLine($"  {Shown.Line(page.AbsoluteUri)}");
         if (answering.Comment is not null || answering.Grant is not null) output.Console.MarkupLine("[yellow]comment and grant are given there: what this terminal was told is not taken over[/]");

@@ -9,7 +9,7 @@ namespace Countersign.Hosting;
 /// <summary>What the console's pages are given by the composition root.</summary>
 internal static class ConsoleParts
 {
-    public static ConsoleSeams Seams(CountersignConfig config, ServingPolicies policies, AgentRegistry agents, ConnectionStrings connections) => new()
+    public static ConsoleSeams Seams(CountersignConfig config, ServingPolicies policies, AgentRegistry agents, ConnectionStrings connections, Origins origins) => new()
     {
         Provider = config.Identity.Oidc is null ? null : "/login/oidc",
         Targets = config.Targets.Values.OrderBy(static t => t.Name, StringComparer.Ordinal).Select(static t => new TargetView(
@@ -17,6 +17,7 @@ internal static class ConsoleParts
         Frameworks = config.Classification.Classes.ToDictionary(static c => c.Key, static c => c.Value.Frameworks, StringComparer.Ordinal),
         PolicyError = () => policies.LastError,
         Connections = connections.For,
+        PasskeysFor = http => new PasskeyPlace(origins.RelyingParty(http), origins.WherePasskeysWork),
         Explain = (question, ct) => ExplainAsync(question, config, policies, agents, ct),
     };
 
@@ -37,7 +38,7 @@ internal static class ConsoleParts
             view.Effects.Select(static e => new ExplainEffect(e.Action, e.Resource, e.Decision,
                 e.Policies.Select(static p => new ExplainPolicy(p.Id, p.Reason)).ToArray(),
                 e.Others.Select(static o => new ExplainMiss(o.Id, o.Effect == "forbid", o.Unmet)).ToArray(), e.Errors)).ToArray(),
-            view.Requirements.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups)}").ToArray());
+            view.Requirements.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups)}{(r.StepUp is null ? "" : ", with a passkey")}").ToArray());
 
         static ExplainAnswer Failed(string error) => new(error, "", "", [], []);
     }

@@ -9,6 +9,7 @@ using Countersign.Gateway.Mcp.Understanding;
 using Countersign.Identity;
 using Countersign.Identity.Federation;
 using Countersign.Identity.Oidc;
+using Countersign.Identity.Passkeys;
 using Countersign.Identity.Scim;
 using Countersign.Journal;
 using Countersign.Pages;
@@ -112,6 +113,9 @@ internal sealed class GatewayHost : IAsyncDisposable
         if (oidc is not null) Own(oidc);
 
         listeners = new Listeners(config.Listen);
+        var origins = listeners.Origins;
+        var passkeyLimits = new PasskeyLimits();
+        var passkeys = new PasskeyRegistry(store, journal, users, sessions, time, origins.IsOwn, passkeyLimits);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = typeof(GatewayHost).Assembly.GetName().Name, ContentRootPath = config.DataFolder });
         builder.Configuration.Sources.Clear(); // the config file is the only one: no ASPNETCORE_URLS binds what it does not say
         builder.Logging.ClearProviders();
@@ -134,7 +138,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         var brake = new AgentBrake(store, journal, time, new BrakeLimits { RequestsPerMinute = config.Limits.RequestsPerMinute, Denials = config.Limits.Denials, Window = config.Limits.DenialsWindow });
         var questions = policies.Questions with { StillActs = a => agents.StillActs(a) && brake.Find(a.Agent.Id) is null };
         var desk = new ReviewDesk(store, journal, users, questions, voices, time,
-            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent, ApprovesOnlyInBrowser = config.Review.ConfirmsCli }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security, Channels = [.. ReviewDesk.OwnChannels, .. ChannelParts.Answering(config.Channels)] };
+            new ReviewLimits { Detached = config.Hold.Detached, PendingPerAgent = config.Limits.PendingPerAgent, ApprovesOnlyInBrowser = config.Review.ConfirmsCli }, store.GetOrCreateSecret(SqliteStore.JoinKey), feed) { SecurityGroup = config.Governance.Security, Passkeys = passkeys, Channels = [.. ReviewDesk.OwnChannels, .. ChannelParts.Answering(config.Channels)] };
         await desk.RecoverAsync().ConfigureAwait(false);
 
         var channels = Own(new ChannelParts(config, desk, users, store, journal, feed, time, () => config.Listen.Url ?? Http, loggers));
@@ -144,8 +148,8 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(users).AddSingleton(agents).AddSingleton(workloads).AddSingleton(sessions).AddSingleton(logins).AddSingleton(new LoginTerminal(options.ShowLoginCode, options.ShowLoginLink ?? ((user, link) => options.ShowLoginCode(user, link.ToString()))))
             .AddSingleton(sandbox).AddSingleton(cache).AddSingleton(policies).AddSingleton(policies.Store).AddSingleton(desk).AddSingleton(feed).AddSingleton(brake).AddSingleton(delegations).AddSingleton(voices)
             .AddSingleton(new Spine(questions, desk, brake, journal, time))
-            .AddSingleton(listeners).AddSingleton(listeners.Origins).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>().AddSingleton<ReplayingNow>().AddSingleton(cedar)
-            .AddSingleton(connections).AddConsole(channels.Show(ConsoleParts.Seams(config, policies, agents, connections)))
+            .AddSingleton(listeners).AddSingleton(origins).AddSingleton(passkeys).AddSingleton(passkeyLimits).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>().AddSingleton<ReplayingNow>().AddSingleton(cedar)
+            .AddSingleton(connections).AddConsole(channels.Show(ConsoleParts.Seams(config, policies, agents, connections, origins)))
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         builder.Services.AddSingleton(new ToolTrust(store, journal, time, tools => policies.Use(cedar, tools, store)));
@@ -204,6 +208,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         app.MapOpenApi("/openapi/{documentName}.json");
         var api = app.MapGroup("/api/v1");
         LoginEndpoints.Map(api);
+        PasskeyEndpoints.Map(api);
         ReviewEndpoints.Map(api);
         AgentEndpoints.Map(api);
         AwayEndpoints.Map(api);

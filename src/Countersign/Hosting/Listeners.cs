@@ -33,7 +33,7 @@ internal sealed class Listeners
     /// <summary>The certificate of both listeners; null for plain text.</summary>
     public X509Certificate2? Certificate => certificate;
 
-    public Origins Origins => new(IPAddress.IsLoopback(config.Http.Address), host => certificate is not null && certificate.MatchesHostname(host), config.Url);
+    public Origins Origins => new(IPAddress.IsLoopback(config.Http.Address), host => certificate is not null && certificate.MatchesHostname(host), config.Url, () => Http);
 
     public void Configure(KestrelServerOptions kestrel)
     {

@@ -132,6 +132,6 @@ internal static class WhatIf
                 e.Decision.Policies.Select(static p => new CardPolicy(p.Id, p.Source, p.Reason, p.Controls)).ToArray(),
                 e.Decision.Errors,
                 e.Others.Select(static o => new ExplainedMiss(o.Policy.Id, o.Policy.Source, o.Policy.IsForbid ? "forbid" : "permit", o.Unmet)).ToArray())).ToArray(),
-            decision.Requirements.Select(static r => new ExplainedRequirement(r.Groups, r.Quorum, (long)r.Expires.TotalSeconds, r.Justify, r.Policies)).ToArray());
+            decision.Requirements.Select(static r => new ExplainedRequirement(r.Groups, r.Quorum, (long)r.Expires.TotalSeconds, r.Justify, r.Policies, r.StepUp == StepUp.None ? null : "passkey")).ToArray());
     }
 }

@@ -9,7 +9,7 @@ internal static class ExplanationView
     public static void Write(IAnsiConsole console, ExplainView view)
     {
         console.MarkupLine($"[{Colour(view.Decision)}]{Shown.Line(view.Decision)}[/] [grey]{Shown.Line(view.Reason)}, revision {Shown.Line(view.Revision)}[/]");
-        foreach (var r in view.Requirements) console.MarkupLine($"  needs {r.Quorum} of {Shown.Line(string.Join(" or ", r.Groups))} within {Shown.Span(TimeSpan.FromSeconds(r.ExpiresSeconds))}{(r.Justify ? ", with a comment" : "")}");
+        foreach (var r in view.Requirements) console.MarkupLine($"  needs {r.Quorum} of {Shown.Line(string.Join(" or ", r.Groups))} within {Shown.Span(TimeSpan.FromSeconds(r.ExpiresSeconds))}{(r.Justify ? ", with a comment" : "")}{(r.StepUp is null ? "" : ", with a passkey")}");
         foreach (var effect in view.Effects)
         {
             console.MarkupLine($"\n{Shown.Line(effect.Action)} on {Shown.Line(effect.Resource)}{(effect.DataClasses.Count > 0 ? $" [grey]in[/] {Shown.Line(string.Join(", ", effect.DataClasses))}" : "")}");

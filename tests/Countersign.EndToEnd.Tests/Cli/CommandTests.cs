@@ -42,6 +42,40 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public async Task Approval_that_needs_a_passkey_leads_to_the_browser_and_the_review_is_exported()
+    {
+        var folder = ApiHost.NewFolder();
+        ApiHost.WriteShop(folder);
+        await File.WriteAllTextAsync(Path.Combine(folder, "policies", "passkey.cedar"), """@review("support-leads") @stepup("passkey") permit (principal in Group::"agents", action == Action::"sql:update", resource in DataClass::"pii");""");
+        await using var host = await ApiHost.StartAsync(folder: folder);
+        using var home = new Home(host);
+        var (agent, _) = await host.AddAgentAsync();
+        var held = await host.HoldAsync(host.UpdateCustomer(agent));
+        await home.SignInAsync("mira");
+        Assert.Contains("with a passkey", (await home.RunAsync("review", "show", held.Review.Id.Value)).Output, StringComparison.Ordinal);
+        var refused = await home.RunAsync("review", "approve", held.Review.Id.Value, "--yes", "--json");
+        Assert.Equal(3, refused.Exit);
+        var problem = JsonElement.Parse(refused.Output);
+        Assert.Equal(ReasonCodes.StepUpRequired, problem.GetProperty("reason").GetString());
+        var named = $"http://localhost:{host.Gateway.Http.Port}";
+        Assert.Contains($"you have none: register one at {named}/me: open {named}/reviews/{held.Review.Id}", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Equal(0, (await home.RunAsync("review", "deny", held.Review.Id.Value, "--yes")).Exit); // a no needs none
+
+        await home.SignInAsync("alice");
+        var exported = await home.RunAsync("journal", "export", held.Review.Id.Value);
+        Assert.Equal(["review-opened", "answer", "review-denied"],
+            exported.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static l => JsonElement.Parse(l).GetProperty("entry").GetProperty("type").GetString()).Where(static t => t is not "review-estimated"));
+        var file = Path.Combine(home.Folder, "review.jsonl");
+        await File.WriteAllTextAsync(file, exported.Output);
+        var unproven = await home.RunAsync("journal", "verify", "--approval", file, "--json");
+        Assert.Equal(1, unproven.Exit);
+        Assert.Contains("a session alone", JsonElement.Parse(unproven.Output).GetProperty("flaw").GetString(), StringComparison.Ordinal);
+        Assert.Equal(2, (await home.RunAsync("journal", "verify", "--key", file)).Exit);
+        Assert.Equal(1, (await home.RunAsync("journal", "export", "rv_0000000000000000")).Exit);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
     public async Task The_owner_of_the_agent_is_refused_with_exit_3_and_the_reason()
     {
         await using var host = await ApiHost.StartAsync();

@@ -2,9 +2,11 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Countersign.Core;
 using Countersign.Identity;
+using Countersign.Identity.Passkeys;
 using Countersign.Journal;
 using Countersign.Reviews;
 using Countersign.Storage;
+using Countersign.Tests.Passkeys;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -39,6 +41,7 @@ internal sealed class House : IAsyncDisposable
     public UserDirectory Users { get; private set; } = null!;
     public AgentRegistry Agents { get; private set; } = null!;
     public HumanSessions Sessions { get; private set; } = null!;
+    public PasskeyRegistry Passkeys { get; private set; } = null!;
     public AgentBrake Brake { get; private set; } = null!;
     public Delegations Delegations { get; private set; } = null!;
     public List<OnCallSchedule> OnCall { get; } = [];
@@ -62,8 +65,9 @@ internal sealed class House : IAsyncDisposable
         Users = await UserDirectory.LoadAsync(people.ToDictionary(static p => p.Key, static p => (IReadOnlySet<string>)p.Value.ToHashSet(StringComparer.Ordinal)), Store, Journal, new DirectoryOptions { Time = Time });
         Agents = new AgentRegistry(Store, Journal, Users, Time, sqlite.GetOrCreateSecret("scram-mock-salt"));
         Sessions = new HumanSessions(Store, Journal, Users, Time, new LoginLimits());
+        Passkeys = new PasskeyRegistry(Store, Journal, Users, Sessions, Time, static origin => origin == "http://localhost:8080", new PasskeyLimits());
         Delegations = new Delegations(Store, Journal, Users, Time) { NamedOnlyInBrowser = limits.ApprovesOnlyInBrowser };
-        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security", Channels = [.. ReviewDesk.OwnChannels, "slack", "teams"] };
+        Desk = new ReviewDesk(Store, Journal, Users, policy, new Voices(Users, Delegations, OnCall, Time), Time, limits, sqlite.GetOrCreateSecret(SqliteStore.JoinKey), Feed) { SecurityGroup = "security", Passkeys = Passkeys, Channels = [.. ReviewDesk.OwnChannels, "slack", "teams"] };
         await Desk.RecoverAsync();
         Brake = new AgentBrake(Store, Journal, Time, new BrakeLimits { Denials = 5, RequestsPerMinute = 600 });
         Spine = new Spine(policy, Desk, Brake, Journal, Time);
@@ -105,10 +109,29 @@ internal sealed class House : IAsyncDisposable
         return held;
     }
 
-    public async Task<AnswerResult> AnswerAsync(ReviewId id, string user, AnswerKind kind = AnswerKind.Approve, string? comment = null, string channel = "cli", GrantWish? grant = null)
+    public async Task<AnswerResult> AnswerAsync(ReviewId id, string user, AnswerKind kind = AnswerKind.Approve, string? comment = null, string channel = "cli", GrantWish? grant = null, Func<string, PasskeyAssertion>? sign = null)
     {
         var (statement, refused) = Desk.Draft(id, User(user), kind, channel, comment, grant);
-        return refused ?? await Desk.AnswerAsync(id, User(user), channel, statement!).WaitAsync(Given.Patience);
+        return refused ?? await Desk.AnswerAsync(id, User(user), channel, statement!, sign?.Invoke(statement!)).WaitAsync(Given.Patience);
+    }
+
+    /// <summary>A browser's session of somebody who has just signed in.</summary>
+    public async Task<HumanSession> SignInAsync(string user)
+    {
+        var code = "";
+        Assert.True(Sessions.BeginWeb(user, "browser-1", (_, c) => code = c));
+        return Sessions.Find((await Sessions.CompleteWebAsync(user, code, "browser-1", null, null)).Token, SessionKind.Web)!;
+    }
+
+    public async Task<Passkey> RegisterAsync(string user, TestAuthenticator authenticator, string name = "phone")
+    {
+        var session = await SignInAsync(user);
+        var (wish, refused) = Passkeys.Begin(session, authenticator.RpId);
+        Assert.Null(refused);
+        var (client, attestation) = authenticator.Create(wish!.Challenge);
+        var change = await Passkeys.RegisterAsync(session, name, client, attestation);
+        Assert.Equal((null, null), (change.ReasonCode, change.Detail));
+        return change.Passkey!;
     }
 
     public async Task<Review> ApproveAsync(Held held, string user, string? comment = null, GrantWish? grant = null)

@@ -20,7 +20,6 @@ public sealed class AnnotationTests(World world)
     }
 
     [Theory]
-    [InlineData("@stepup(\"webauthn\")")]
     [InlineData("@preview(\"rows\")")]
     [InlineData("@maxrows(\"100\")")]
     public void Annotation_whose_mechanism_is_missing_is_an_error(string text) =>
@@ -48,6 +47,10 @@ public sealed class AnnotationTests(World world)
     [InlineData("@review(\"dba\") @escalate(\"sre@15m\")")] // when it has expired by default
     [InlineData("@review(\"dba\") @expires(\"1h\") @escalate(\"sre@10m,lead\")")]
     [InlineData("@review(\"dba\") @justify(\"maybe\")")]
+    [InlineData("@review(\"dba\") @stepup(\"webauthn\")")]
+    [InlineData("@review(\"dba\") @stepup")]
+    [InlineData("@review(\"dba\") @stepup(\"\")")]
+    [InlineData("@review(\"dba\") @stepup(\"Passkey\")")]
     [InlineData("@review(\"dba & dba\")")]
     [InlineData("@review(\"dba &\")")]
     [InlineData("@review(\"dba > \")")]
