@@ -28,6 +28,12 @@ public static class Effects
         "opaque" => "do something unknown to",
         "role" => "change roles of",
         "set-role" => "act as a role of",
+        "unknown-tool" => "call the unknown tool",
+        "read-resource" => "read",
+        "subscribe-resource" => "subscribe to",
+        "get-prompt" => "get the prompt",
+        "complete" => "complete an argument of",
+        var tool when tool.Contains('/', StringComparison.Ordinal) => "call", // a tool's action has its name, which is said beside
         var other => other.Replace('-', ' '),
     };
 
