@@ -67,7 +67,7 @@ internal sealed class IssuerKeys(TokenIssuer issuer, FederationLimits limits, Ti
 
             return (issuer.JwksUrl ?? await DiscoverAsync(ct).ConfigureAwait(false)) is { } address ? Parse(await http.GetStringAsync(address, ct).ConfigureAwait(false)) : null;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or UnauthorizedAccessException or JsonException or ArgumentException or InvalidOperationException
+        catch (Exception e) when (e is HttpRequestException or IOException or UnauthorizedAccessException or JsonException or FormatException or ArgumentException or InvalidOperationException
             || (e is OperationCanceledException && !ct.IsCancellationRequested))
         {
             return null;
@@ -91,7 +91,20 @@ internal sealed class IssuerKeys(TokenIssuer issuer, FederationLimits limits, Ti
     {
         var keys = JsonWebKeySet.Create(text).Keys;
         if (keys.Count > limits.Keys) return null;
-        return keys.Where(static k => k.Use is null or "" or "sig" or "jwt-svid" && !k.HasPrivateKey && (k.Kty == "EC" || (k.Kty == "RSA" && k.KeySize >= 2048))).ToArray();
+        return keys.Where(static k => k.Use is null or "" or "sig" or "jwt-svid" && IsPublic(k)).ToArray();
+    }
+
+    /// <summary>A key that can not be read is none, and spoils no other.</summary>
+    private static bool IsPublic(JsonWebKey key)
+    {
+        try
+        {
+            return !key.HasPrivateKey && (key.Kty == "EC" || (key.Kty == "RSA" && key.KeySize >= 2048));
+        }
+        catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException or NotSupportedException)
+        {
+            return false;
+        }
     }
 
     public void Dispose() => reading.Dispose();

@@ -108,8 +108,8 @@ internal sealed class WorkloadTokens(TokenIssuer issuer, IssuerKeys keys, Federa
 
     private bool IsOurs(JsonElement audience) => audience.ValueKind switch
     {
-        JsonValueKind.String => audience.GetString() == issuer.Audience,
-        JsonValueKind.Array => audience.GetArrayLength() == 1 && audience[0].ValueKind == JsonValueKind.String && audience[0].GetString() == issuer.Audience,
+        JsonValueKind.String => JsonText.Of(audience) == issuer.Audience,
+        JsonValueKind.Array => audience.GetArrayLength() == 1 && JsonText.Of(audience[0]) == issuer.Audience,
         _ => false,
     };
 
@@ -139,30 +139,16 @@ internal sealed class WorkloadTokens(TokenIssuer issuer, IssuerKeys keys, Federa
         try
         {
             if (part.AsSpan().ContainsAnyExcept(Base64UrlCharacters)) return null;
-            using var document = JsonDocument.Parse(Base64UrlEncoder.DecodeBytes(part), new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 32 });
-            return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone() : null;
+            return JsonText.Object(Base64UrlEncoder.DecodeBytes(part), depth: 32);
         }
-        catch (Exception e) when (e is JsonException or FormatException or DecoderFallbackException)
+        catch (FormatException)
         {
             return null;
         }
     }
 
     public static string? String(JsonElement claims, string name) =>
-        claims.ValueKind == JsonValueKind.Object && claims.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? Text(value) : null;
-
-    /// <summary>Null for half a surrogate, which is no text.</summary>
-    private static string? Text(JsonElement value)
-    {
-        try
-        {
-            return value.GetString();
-        }
-        catch (InvalidOperationException)
-        {
-            return null;
-        }
-    }
+        claims.ValueKind == JsonValueKind.Object && claims.TryGetProperty(name, out var value) ? JsonText.Of(value) : null;
 
     /// <summary>NumericDate (RFC 7519 §2), whole seconds; null where it is none.</summary>
     private static DateTimeOffset? Moment(JsonElement claims, string name) =>

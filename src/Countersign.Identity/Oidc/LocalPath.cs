@@ -22,9 +22,11 @@ public static class LocalPath
             if (c is '\\' or < '!' or > '~') return home;
         }
 
-        // Neither round and round, nor into something that is no page.
-        var end = path.AsSpan(1).IndexOfAny('/', '?', '#');
-        var first = end < 0 ? path.AsSpan(1) : path.AsSpan(1, end);
-        return first is "login" or "api" or "scim" ? home : path;
+        // Neither round and round, nor into something that is no page. Paths are routed whatever their case; what is escaped or
+        // has dots could become another on its way.
+        var end = path.AsSpan(1).IndexOfAny('?', '#');
+        var segments = (end < 0 ? path[1..] : path.Substring(1, end)).Split('/');
+        if (segments[0].Contains('%', StringComparison.Ordinal) || Array.Exists(segments, static s => s.Replace("%2e", ".", StringComparison.OrdinalIgnoreCase) is "." or "..")) return home;
+        return segments[0].ToLowerInvariant() is "login" or "api" or "scim" ? home : path;
     }
 }

@@ -111,7 +111,7 @@ internal sealed class OidcProvider(OidcOptions options, TimeProvider time, HttpM
                 .Where(static k => k.Kty is "RSA" or "EC" && k.Use is null or "" or "sig" && !k.HasPrivateKey)
                 .ToArray<SecurityKey>();
         }
-        catch (Exception e) when (e is ArgumentException or JsonException)
+        catch (Exception e) when (e is ArgumentException or JsonException or FormatException or InvalidOperationException)
         {
             throw Unavailable("its keys are not understood");
         }
@@ -205,13 +205,13 @@ internal sealed class OidcProvider(OidcOptions options, TimeProvider time, HttpM
             document.Dispose();
             return null;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
             return null;
         }
     }
 
-    private static string? String(JsonDocument json, string name) => json.RootElement.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? String(JsonDocument json, string name) => json.RootElement.TryGetProperty(name, out var value) ? JsonText.Of(value) : null;
 
     private static OidcRefusedException Unavailable(string detail) => new(ReasonCodes.ProviderUnavailable, $"identity provider: {detail}");
 

@@ -153,8 +153,8 @@ public sealed partial class OidcSignIn : IDisposable
         if (!claims.TryGetProperty(options.GroupsClaim, out var claim)) return null;
         IEnumerable<string?> said = claim.ValueKind switch
         {
-            JsonValueKind.String => [claim.GetString()],
-            JsonValueKind.Array => claim.EnumerateArray().Take(options.MaxGroups).Select(static g => g.ValueKind == JsonValueKind.String ? g.GetString() : null).ToArray(),
+            JsonValueKind.String => [JsonText.Of(claim)],
+            JsonValueKind.Array => claim.EnumerateArray().Take(options.MaxGroups).Select(JsonText.Of).ToArray(),
             _ => [],
         };
         var groups = new HashSet<string>(StringComparer.Ordinal);

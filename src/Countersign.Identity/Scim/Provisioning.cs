@@ -31,6 +31,9 @@ internal sealed class Provisioning
     {
         var external = user.Subject is { } subject && subject.Issuer == options.Issuer ? byExternalId.GetValueOrDefault(subject.Value) : null;
         var named = byUserName.GetValueOrDefault(user.Ref.Name);
+
+        // His own record says that he left: a new one of the same name is somebody else's.
+        if (options.Match == ScimMatch.UserName && external is { Active: false }) return (external, false);
         var (first, second) = options.Match == ScimMatch.ExternalId ? (external, named) : (named, external);
         return first is not null ? (first, true) : (second, false);
     }

@@ -36,7 +36,7 @@ internal static class ScimBody
     public static string? Text(JsonElement value, string what)
     {
         if (value.ValueKind == JsonValueKind.Null) return null;
-        if (value.ValueKind != JsonValueKind.String || value.GetString() is not { Length: <= MaxText } text || text.Any(char.IsControl)) throw Invalid("invalidValue", $"`{what}` is a text of at most {MaxText} characters");
+        if (JsonText.Of(value) is not { Length: <= MaxText } text || text.Any(char.IsControl)) throw Invalid("invalidValue", $"`{what}` is a text of at most {MaxText} characters");
         return text;
     }
 
@@ -48,8 +48,8 @@ internal static class ScimBody
     {
         JsonValueKind.True => true,
         JsonValueKind.False => false,
-        JsonValueKind.String when string.Equals(value.GetString(), "true", StringComparison.OrdinalIgnoreCase) => true,
-        JsonValueKind.String when string.Equals(value.GetString(), "false", StringComparison.OrdinalIgnoreCase) => false,
+        JsonValueKind.String when string.Equals(JsonText.Of(value), "true", StringComparison.OrdinalIgnoreCase) => true,
+        JsonValueKind.String when string.Equals(JsonText.Of(value), "false", StringComparison.OrdinalIgnoreCase) => false,
         _ => throw Invalid("invalidValue", $"`{what}` is true or false"),
     };
 
@@ -78,7 +78,7 @@ internal static class ScimBody
         foreach (var operation in operations.EnumerateArray())
         {
             var members = Members(operation);
-            var op = members.TryGetValue("op", out var o) && o.ValueKind == JsonValueKind.String ? o.GetString()!.ToLowerInvariant() : "";
+            var op = members.TryGetValue("op", out var o) ? JsonText.Of(o)?.ToLowerInvariant() ?? "" : "";
             if (op is not ("add" or "replace" or "remove")) throw Invalid("invalidSyntax", "`op` is add, replace or remove");
             var path = members.TryGetValue("path", out var p) && p.ValueKind != JsonValueKind.Null ? RequiredText(p, "path") : null;
             JsonElement? value = members.TryGetValue("value", out var v) ? v : null;

@@ -61,7 +61,7 @@ internal static class ScimFilter
         {
             using var json = JsonDocument.Parse(rest[..end].ToString());
             var value = json.RootElement.Clone();
-            if (value.ValueKind is JsonValueKind.Object or JsonValueKind.Array) throw Invalid();
+            if (value.ValueKind is JsonValueKind.Object or JsonValueKind.Array || (value.ValueKind == JsonValueKind.String && JsonText.Of(value) is null)) throw Invalid();
             rest = rest[end..].TrimStart(' ');
             return value;
         }

@@ -97,7 +97,7 @@ public sealed class ScimService(UserDirectory users, HumanSessions sessions, Tim
         "username" => user with { UserName = value is { } v ? ScimBody.RequiredText(v, "userName") : throw ScimBody.Invalid("mutability", "`userName` can not be removed") },
         "externalid" => user with { ExternalId = value is { } v ? Filled(ScimBody.Text(v, "externalId")) : null },
         "displayname" => user with { DisplayName = value is { } v ? ScimBody.Text(v, "displayName") : null },
-        "id" when value?.ValueKind == JsonValueKind.String && value.Value.GetString() != user.Id => throw ScimBody.Invalid("mutability", "`id` can not be changed"),
+        "id" when value?.ValueKind == JsonValueKind.String && JsonText.Of(value.Value) != user.Id => throw ScimBody.Invalid("mutability", "`id` can not be changed"),
         _ => user,
     };
 

@@ -78,8 +78,9 @@ internal static class ScimEndpoints
             using var document = await JsonDocument.ParseAsync(http.Request.Body, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 16 }, http.RequestAborted).ConfigureAwait(false);
             return document.RootElement.Clone();
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
+            // The second for a member whose name is no text.
             throw new ScimException(400, "invalidSyntax", "the body is not JSON, or names a member twice");
         }
     }
