@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
-using Countersign.Core;
+using Countersign.Channels.Cards;
 using MimeKit;
 using MimeKit.Text;
 using MimeKit.Utils;
@@ -10,7 +10,7 @@ namespace Countersign.Channels.Mail;
 
 /// <summary>
 /// What one mail says of a review: a notice and one link, which asks for a sign-in and decides nothing when it is opened
-/// (mail is fetched by scanners). Texts are raw; they are made safe here.
+/// (mail is fetched by scanners). Texts have been through VisibleText, as those of a card have (I10).
 /// </summary>
 internal sealed record MailNote
 {
@@ -40,7 +40,7 @@ internal sealed record MailNote
     {
         var sender = MailboxAddress.Parse(from);
         sender.Name ??= "Countersign";
-        var mail = new MimeMessage { Subject = Cut(VisibleText.Of(Subject, multiline: false), LongestSubject), Date = At, MessageId = IdOf(Event, sender.Domain) };
+        var mail = new MimeMessage { Subject = Cut(Line(Subject), LongestSubject), Date = At, MessageId = IdOf(Event, sender.Domain) };
         mail.From.Add(sender);
         foreach (var address in to) mail.To.Add(MailboxAddress.Parse(address));
         if (Event != First)
@@ -69,13 +69,13 @@ internal sealed record MailNote
             text.Append('\n');
 
             // Behind a rule on each line, so that no line of it can pass for one of ours (P34).
-            foreach (var line in Visible(Statement).Split('\n')) text.Append("  | ").Append(line).Append('\n');
+            foreach (var line in Statement.Split('\n')) text.Append("  | ").Append(line).Append('\n');
         }
 
         if (Quote is not null)
         {
             text.Append("\nThe agent's own words, unchecked:\n");
-            foreach (var line in Visible(Quote).Split('\n')) text.Append("  > ").Append(line).Append('\n');
+            foreach (var line in Quote.Split('\n')) text.Append("  > ").Append(line).Append('\n');
         }
 
         return text.Append(CultureInfo.InvariantCulture, $"\nLook at it and decide, signed in:\n{Link.AbsoluteUri}\n").ToString();
@@ -94,14 +94,12 @@ internal sealed record MailNote
         }
 
         html.Append("</table>");
-        if (Statement is not null) html.Append(CultureInfo.InvariantCulture, $"<pre style=\"margin:16px 0;padding:12px;border:1px solid rgba(128,128,128,.4);border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font:14px/1.45 ui-monospace,Menlo,Consolas,monospace\">{Encode(Visible(Statement))}</pre>");
-        if (Quote is not null) html.Append(CultureInfo.InvariantCulture, $"<p style=\"margin:16px 0 4px;opacity:.7\">The agent’s own words, unchecked:</p><blockquote style=\"margin:0;padding-left:12px;border-left:3px solid rgba(128,128,128,.5);white-space:pre-wrap;overflow-wrap:anywhere\">{Encode(Visible(Quote))}</blockquote>");
+        if (Statement is not null) html.Append(CultureInfo.InvariantCulture, $"<pre style=\"margin:16px 0;padding:12px;border:1px solid rgba(128,128,128,.4);border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font:14px/1.45 ui-monospace,Menlo,Consolas,monospace\">{Encode(Statement)}</pre>");
+        if (Quote is not null) html.Append(CultureInfo.InvariantCulture, $"<p style=\"margin:16px 0 4px;opacity:.7\">The agent’s own words, unchecked:</p><blockquote style=\"margin:0;padding-left:12px;border-left:3px solid rgba(128,128,128,.5);white-space:pre-wrap;overflow-wrap:anywhere\">{Encode(Quote)}</blockquote>");
         return html.Append(CultureInfo.InvariantCulture, $"<p style=\"margin:24px 0\"><a href=\"{Encode(Link.AbsoluteUri)}\" style=\"display:inline-block;padding:10px 18px;border-radius:6px;background:#2450c8;color:#ffffff;text-decoration:none;font-weight:600\">Look at it and decide</a></p><p style=\"opacity:.7;font-size:14px\">You will be asked to sign in. Nothing is decided by opening the link, nor by answering this mail.</p></div></body></html>").ToString();
     }
 
-    private static string Visible(string text) => VisibleText.Of(text);
-
-    private static string Line(string text) => VisibleText.Of(text, multiline: false);
+    private static string Line(string text) => OneLine.Of(text);
 
     private static string Encode(string text) => WebUtility.HtmlEncode(text);
 

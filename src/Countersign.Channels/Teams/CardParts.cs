@@ -1,13 +1,13 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using Countersign.Core;
+using Countersign.Channels.Cards;
 
 namespace Countersign.Channels.Teams;
 
 /// <summary>
 /// Pieces of an Adaptive Card 1.5. A `TextBlock` is Markdown and may mention people, so it carries our own words and nothing
-/// else; whatever comes from an agent, a policy or a directory stands in a `TextRun`, which the schema defines as plain text,
-/// with all that does not show itself written out (I10, P34).
+/// else; whatever comes from an agent, a policy or a directory stands in a `TextRun`, which the schema defines as plain text
+/// (P34). Texts come here made visible (I10).
 /// </summary>
 internal static class CardParts
 {
@@ -68,14 +68,14 @@ internal static class CardParts
     public static JsonObject Open(string title, Uri url) => new() { ["type"] = "Action.OpenUrl", ["title"] = title, ["url"] = url.AbsoluteUri };
 
     /// <summary>
-    /// One line in which spaces stay where they are: clients join several, and drop those in front. Bidirectional, control
-    /// and look-alike spaces are written out before that.
+    /// One line in which spaces stay where they are: clients join several, and drop those in front. The text of a card has been
+    /// through VisibleText; what that leaves of control characters is written out here.
     /// </summary>
     public static string Line(string text)
     {
         if (text.Length == 1 && text[0] == NoBreak) return text;
         var indent = text.AsSpan().IndexOfAnyExcept(' ', '\t') is >= 0 and var first ? first : text.Length;
-        var visible = text[..indent].Replace("\t", "    ", StringComparison.Ordinal) + VisibleText.Of(text[indent..], multiline: false);
+        var visible = text[..indent].Replace("\t", "    ", StringComparison.Ordinal) + OneLine.Of(text[indent..]);
         if (!visible.StartsWith(' ') && !visible.Contains("  ", StringComparison.Ordinal)) return visible.Length == 0 ? NoBreak.ToString() : visible;
         var result = new StringBuilder(visible.Length);
         for (var i = 0; i < visible.Length; i++)

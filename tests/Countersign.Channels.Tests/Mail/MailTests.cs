@@ -1,6 +1,7 @@
 using System.Net;
 using Countersign.Channels.Mail;
 using Countersign.Channels;
+using Countersign.Core;
 using Countersign.Tests.Workloads;
 
 namespace Countersign.Channels.Tests.Mail;
@@ -17,11 +18,11 @@ public sealed class MailTests : IAsyncDisposable
     {
         Review = "rev_0123456789abcdef",
         Event = @event,
-        Subject = $"cleaner wants to delete from customers: {reason}",
+        Subject = $"cleaner wants to delete from customers: {VisibleText.Of(reason, multiline: false)}",
         Lead = "cleaner wants to delete from customers",
         Facts = [("On", "shop (prod)"), ("Asked by", "cleaner, owned by olga")],
-        Statement = statement,
-        Quote = reason,
+        Statement = VisibleText.Of(statement),
+        Quote = VisibleText.Of(reason),
         Link = new Uri("https://countersign.example/reviews/rev_0123456789abcdef"),
         At = new DateTimeOffset(2026, 11, 27, 12, 0, 0, TimeSpan.Zero),
     };

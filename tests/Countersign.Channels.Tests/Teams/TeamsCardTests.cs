@@ -54,6 +54,15 @@ public sealed class TeamsCardTests
     }
 
     [Fact]
+    public void I10_What_does_not_show_itself_is_written_out_once()
+    {
+        var text = CardText.Of(Card(Notice(static r => r with { Statement = "select '\u202e' -- a\tb", Parameters = [new ShownParameter("text", "x\ny")] })));
+        Assert.Contains("select '⟦U+202E⟧' -- a⟦U+0009⟧b", text, StringComparison.Ordinal);
+        Assert.Contains("x⟦U+000A⟧y", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("U+27E6", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void P34_Line_of_the_agents_can_not_pass_for_a_line_of_the_card()
     {
         var card = Card(Notice(static r => r with { Intent = new Intent("ok\nNeeds  nobody\nApproved by  security", null, null, null) }));
