@@ -54,6 +54,9 @@ public static partial class ConsolePages
         MapPeople(pages);
         MapHouse(pages);
         MapEdits(pages);
+        MapGlass(pages);
+        MapAway(pages);
+        MapPlay(pages);
         pages.MapGet("/reviews/{id}", ReviewOf);
         pages.MapPost("/reviews/{id}/decide", DecideAsync);
         pages.MapPost("/reviews/{id}/answer", AnswerAsync).WithMetadata(new RequestSizeLimitAttribute(MaxFormBytes)).WithFormOptions(bufferBodyLengthLimit: MaxFormBytes, valueLengthLimit: ApprovalStatement.MaxLength);
@@ -62,7 +65,8 @@ public static partial class ConsolePages
     private static RazorComponentResult<InboxPage> Inbox(HttpContext http, ReviewDesk desk, TimeProvider time)
     {
         var reader = Reader.Of(http);
-        return Page<InboxPage>((nameof(InboxPage.Reader), reader), (nameof(InboxPage.View), InboxView.Of(reader, desk, time.GetUtcNow())));
+        return Page<InboxPage>((nameof(InboxPage.Reader), reader), (nameof(InboxPage.View), InboxView.Of(reader, desk, time.GetUtcNow())),
+            (nameof(InboxPage.Glass), desk.ListAftermaths().Where(a => a.ClosedAt is null && desk.MaySee(reader.User, reader.IsAdmin, a)).ToArray()));
     }
 
     private static IResult ReviewOf(HttpContext http, ConsoleSeams seams, ReviewDesk desk, PasskeyRegistry passkeys, Activities activities, TimeProvider time, string id)
@@ -94,16 +98,23 @@ public static partial class ConsolePages
         var (statement, refused) = desk.Draft(review.Id, reader.User, decision, reader.Channel, comment, decision == AnswerKind.Approve ? grant : null);
         if (statement is null) return Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, refused!.Message, comment);
         if (decision == AnswerKind.Deny) return After(await desk.AnswerAsync(review.Id, reader.User, reader.Channel, statement).ConfigureAwait(false));
+        return Confirm(http, reader, review, desk, passkeys, seams, time, statement, comment);
+
+        IResult After(AnswerResult result) => result.Accepted
+            ? new SeeOther($"/reviews/{review.Id}")
+            : Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, result.Message, comment);
+    }
+
+    /// <summary>The last look before an answer that gives power: everything on it is read out of the statement.</summary>
+    private static RazorComponentResult<ConfirmPage> Confirm(
+        HttpContext http, Reader reader, Review review, ReviewDesk desk, PasskeyRegistry passkeys, ConsoleSeams seams, TimeProvider time, string statement, string? comment)
+    {
         var says = StatementSays.Of(statement);
         return Page<ConfirmPage>(
             (nameof(ConfirmPage.Reader), reader), (nameof(ConfirmPage.Statement), statement), (nameof(ConfirmPage.Says), says),
             (nameof(ConfirmPage.Signing), says.StepUp ? Signing.Of(reader, seams.PasskeysFor(http), passkeys) : null),
             (nameof(ConfirmPage.Agent), review.Agent.Name), (nameof(ConfirmPage.Editor), review.Edit?.By.Name ?? ""), (nameof(ConfirmPage.Now), time.GetUtcNow()),
             (nameof(ConfirmPage.Last), desk.WouldBeEnough(review, reader.User, reader.Channel, comment)), (nameof(ConfirmPage.Waits), desk.WaiterCount(review.Id) > 0));
-
-        IResult After(AnswerResult result) => result.Accepted
-            ? new SeeOther($"/reviews/{review.Id}")
-            : Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, result.Message, comment);
     }
 
     /// <summary>The second click: the statement comes back unchanged, or counts for nothing.</summary>

@@ -14,9 +14,12 @@ public sealed record Reader(UserEntry User, bool IsAdmin, HumanSession Session, 
 {
     public string Name => User.Ref.Name;
 
+    /// <summary>Asks policy, each time, whether he may administer this gateway in some respect (I11).</summary>
+    public Func<string, bool> MayAdminister { get; init; } = static _ => false;
+
     /// <summary>Behind a request that the gate let in.</summary>
     public static Reader Of(HttpContext http) => http.Features.Get<SignedIn>() is { } me
-        ? new Reader(me.User, me.IsAdmin, me.Session, me.Channel, me.PageToken, me.Ends)
+        ? new Reader(me.User, me.IsAdmin, me.Session, me.Channel, me.PageToken, me.Ends) { MayAdminister = me.MayAdminister }
         : throw new InvalidOperationException("a page ran that the gate had not opened");
 }
 

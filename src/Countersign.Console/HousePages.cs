@@ -88,7 +88,7 @@ public static partial class ConsolePages
     private static bool MaySee(Reader reader, Grant grant) =>
         reader.IsAdmin || grant.IsActor(reader.User.Ref.Id) || grant.Approvals.Any(a => a.User == reader.User.Ref.Id);
 
-    private static async Task<IResult> PoliciesAsync(HttpContext http, PolicyStore policies, ConsoleSeams seams, AgentRegistry agents)
+    private static async Task<IResult> PoliciesAsync(HttpContext http, PolicyStore policies, ConsoleSeams seams, PolicySeams more, AgentRegistry agents)
     {
         var reader = Reader.Of(http);
         var asked = http.Request.Query;
@@ -104,7 +104,8 @@ public static partial class ConsolePages
         return Page<PoliciesPage>(
             (nameof(PoliciesPage.Reader), reader), (nameof(PoliciesPage.Revision), revision.Id), (nameof(PoliciesPage.Policies), revision.Policies),
             (nameof(PoliciesPage.Error), seams.PolicyError()), (nameof(PoliciesPage.Agents), agents.List().Where(static a => a.RevokedAt is null).Select(static a => a.Name).ToArray()),
-            (nameof(PoliciesPage.Targets), seams.Targets.Select(static t => t.Name).ToArray()), (nameof(PoliciesPage.Question), question), (nameof(PoliciesPage.Answer), answer));
+            (nameof(PoliciesPage.Targets), seams.Targets.Select(static t => t.Name).ToArray()), (nameof(PoliciesPage.Question), question), (nameof(PoliciesPage.Answer), answer),
+            (nameof(PoliciesPage.Tests), await more.Tests(http.RequestAborted).ConfigureAwait(false)), (nameof(PoliciesPage.MayTry), reader.MayAdminister(AdministerActions.Policies)));
     }
 
     private static async Task<IResult> AddAgentAsync(HttpContext http, AgentRegistry agents, UserDirectory users, ConsoleSeams seams)

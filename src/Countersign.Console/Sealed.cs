@@ -44,7 +44,27 @@ namespace Countersign.Pages.Activity
     public sealed partial class StoryPage;
 }
 
+namespace Countersign.Pages.Glass
+{
+    public sealed partial class BreakPage;
+    public sealed partial class GlassNotice;
+    public sealed partial class GlassWaits;
+    public sealed partial class AftermathsPage;
+}
+
+namespace Countersign.Pages.Away
+{
+    public sealed partial class AwayPage;
+}
+
 namespace Countersign.Pages.Policies
 {
+    public sealed partial class PolicyErrors;
+    public sealed partial class PolicyEditor;
+    public sealed partial class DecisionPanel;
+    public sealed partial class TestsPanel;
+    public sealed partial class PlaygroundPage;
+    public sealed partial class ReplayPage;
+    public sealed partial class Change;
     public sealed partial class PoliciesPage;
 }

@@ -1,6 +1,7 @@
 using Countersign.Core;
 using Countersign.Policy.Cedar;
 using Countersign.Policy.Evaluation;
+using Countersign.Policy.Language;
 using Countersign.Policy.Loading;
 
 namespace Countersign.Policy;
@@ -39,6 +40,9 @@ public sealed class PolicyRevision
     /// <summary>Answers found in and missing from the decision cache so far, and kept now.</summary>
     public (long Hits, long Misses, int Kept) CacheUse => caching is null ? default : (caching.Hits, caching.Misses, caching.Count);
 
+    /// <summary>The text of its files by path, the shipped ones left out.</summary>
+    public required IReadOnlyDictionary<string, string> Files { get; init; }
+
     internal CedarRuntime Cedar => cedar;
     internal CedarEvaluator Official => official;
 
@@ -64,7 +68,10 @@ public sealed class PolicyRevision
         policies = [.. policies, .. cedar.ShippedPolicies.Where(s => !own.Any(p => !p.IsForbid && ((s.NamesApprove && p.NamesApprove) || (s.NamesGateway && p.NamesGateway) || (s.NamesUnknownTool && p.NamesUnknownTool))))];
         if (policies.GroupBy(p => p.Id, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
             return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Id, $"the id `{twice.Key}` is a shipped policy's", "give the policy another id", twice.First().Source)]);
-        var revision = new PolicyRevision(cedar, id, policies, schema, options);
+        var revision = new PolicyRevision(cedar, id, policies, schema, options)
+        {
+            Files = snapshot.Files.ToDictionary(static f => f.Path, static f => SourceText.Strict.GetString(f.Bytes), StringComparer.Ordinal),
+        };
         if (revision.official.Warm() is not { } failure) return new PolicyLoad(revision, id, []);
         revision.Drain();
         return new PolicyLoad(null, id, [new PolicyDiagnostic(PolicyFaults.Unavailable, $"the policy guest cannot hold this set: {failure}")]);

@@ -57,7 +57,7 @@ public sealed class PolicyStore : IDisposable
     }
 
     /// <summary>Loads files that are in no folder here, by relative path: to see what they would decide, never to serve.</summary>
-    public static bool TryOpen(CedarRuntime cedar, IReadOnlyDictionary<string, string> files, [NotNullWhen(true)] out PolicyStore? store, out IReadOnlyList<PolicyDiagnostic> diagnostics)
+    public static bool TryOpen(CedarRuntime cedar, IReadOnlyDictionary<string, string> files, [NotNullWhen(true)] out PolicyStore? store, out IReadOnlyList<PolicyDiagnostic> diagnostics, PolicySchema? schema = null)
     {
         ArgumentNullException.ThrowIfNull(files);
         var limits = new PolicyFolderLimits();
@@ -68,7 +68,7 @@ public sealed class PolicyStore : IDisposable
                 ? [new PolicyDiagnostic(PolicyFaults.Unreadable, $"`{odd}` is not the path of a *.cedar file")]
                 : [];
         return diagnostics.Count == 0
-            && TryOpen(cedar, "", PolicySnapshot.Of([.. files.OrderBy(static f => f.Key, StringComparer.Ordinal).Select(static f => (f.Key, f.Value))]), new PolicyStoreOptions { Cache = new DecisionCacheLimits { Entries = 100_000 } }, out store, out diagnostics);
+            && TryOpen(cedar, "", PolicySnapshot.Of([.. files.OrderBy(static f => f.Key, StringComparer.Ordinal).Select(static f => (f.Key, f.Value))]), new PolicyStoreOptions { Cache = new DecisionCacheLimits { Entries = 100_000 }, Schema = schema }, out store, out diagnostics);
     }
 
     internal static bool TryOpen(CedarRuntime cedar, string folder, PolicySnapshot snapshot, PolicyStoreOptions options, [NotNullWhen(true)] out PolicyStore? store, out IReadOnlyList<PolicyDiagnostic> diagnostics)

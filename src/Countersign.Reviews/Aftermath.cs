@@ -12,6 +12,7 @@ public sealed record Aftermath
     public required PrincipalRef Agent { get; init; }
     public required PrincipalRef Owner { get; init; }
     public PrincipalRef? OnBehalfOf { get; init; }
+    public IReadOnlyList<PrincipalRef> Editors { get; init => field = value ?? []; } = [];
     public IReadOnlyList<PrincipalRef> Via { get; init => field = value ?? []; } = []; // null: stored by a build that had none
 
     /// <summary>Why, in the words of who broke it.</summary>
@@ -27,8 +28,8 @@ public sealed record Aftermath
     /// <summary>Whether it was right to break it, as was found.</summary>
     public bool? Justified { get; init; }
 
-    /// <summary>Whether this human is too close to it: who broke it, and the humans behind the agent.</summary>
-    public bool Concerns(OpaqueId user) => user == BrokenBy.Id || user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user);
+    /// <summary>Whether this human is too close to it: who broke it, the humans behind the agent, and who edited the action.</summary>
+    public bool Concerns(OpaqueId user) => user == BrokenBy.Id || user == Owner.Id || (OnBehalfOf is not null && user == OnBehalfOf.Id) || Via.Any(h => h.Id == user) || Editors.Any(h => h.Id == user);
 
     internal static Aftermath Of(Review review, PrincipalRef by, string comment, DateTimeOffset now) => new()
     {
@@ -38,6 +39,7 @@ public sealed record Aftermath
         Owner = review.Owner,
         OnBehalfOf = review.OnBehalfOf,
         Via = review.Via,
+        Editors = review.Editors,
         Comment = comment,
         OpenedAt = now,
     };

@@ -136,6 +136,9 @@ public sealed class Stage : IAsyncLifetime
         @reason("Notes are deleted by somebody who proves who he is.")
         permit (principal in Group::"agents", action == Action::"sql:delete", resource == Table::"shop.public.notes");
 
+        @id("sre-breaks-the-glass")
+        permit (principal in Group::"sre", action == Action::"break-glass", resource is Review);
+
         @id("nobody-drops-production")
         @reason("Production objects are dropped by migrations only.")
         forbid (principal, action in Action::"destroy", resource in Environment::"prod");

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Countersign.EndToEnd.Tests.Fixtures;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
@@ -85,11 +84,8 @@ public sealed class DecisionTests(Stage stage) : IAsyncLifetime
         var review = await GatewayProcess.TheOpenReviewAsync(stage.Bob);
         await seat.Page.GotoAsync($"/reviews/{review}");
         await seat.Page.FillAsync("textarea", "half a sentence");
-        await seat.Page.WaitForTimeoutAsync(300); // the stream is up
-        var watch = Stopwatch.StartNew();
         Assert.Equal("approved", (await GatewayProcess.AnswerAsync(stage.Bob, review, comment: "he asked for it")).Reason);
         await Expect(seat.Page.Locator(".answers")).ToContainTextAsync("bob");
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(3), $"it took {watch.Elapsed}");
         Assert.Equal("half a sentence", await seat.Page.InputValueAsync("textarea"));
         Assert.Equal("review-denied", (await GatewayProcess.AnswerAsync(await CarlAsync(), review, "deny")).Reason);
         await Expect(seat.Page.Locator(".outcome")).ToContainTextAsync("carl said no");
@@ -98,6 +94,42 @@ public sealed class DecisionTests(Stage stage) : IAsyncLifetime
         await psql.EndsAsync();
 
         Task<HttpClient> CarlAsync() => stage.Gateway.SignInAsync("carl");
+    }
+
+    /// <summary>
+    /// From the time that the server itself gives the answer to the page that shows it, by one machine's clock. A machine that
+    /// is busy elsewhere makes one round late, and a page that waits, polls or debounces makes all of them late.
+    /// </summary>
+    [Fact]
+    public async Task Decision_made_elsewhere_is_on_the_page_within_a_second_of_being_made()
+    {
+        const int rounds = 4;
+        var took = new List<double>();
+        using var carl = await stage.Gateway.SignInAsync("carl");
+        await using var seat = await stage.SitAsync("alice");
+        for (var n = 0; n < rounds; n++)
+        {
+            await using var psql = stage.Gateway.Psql("-c", $"DELETE FROM customers WHERE id = {901 + n}");
+            var review = await GatewayProcess.TheOpenReviewAsync(stage.Bob);
+            await seat.Page.GotoAsync($"/reviews/{review}");
+            await seat.Page.EvaluateAsync("""
+                () => { window.seen = new Promise(done => new MutationObserver((_, self) => {
+                  if (!document.querySelector('.answers')?.textContent.includes('bob')) return;
+                  self.disconnect();
+                  done(Date.now());
+                }).observe(document.body, { childList: true, subtree: true })); }
+                """);
+            Assert.Equal("approved", (await GatewayProcess.AnswerAsync(stage.Bob, review, comment: "he asked for it")).Reason);
+            var seen = await seat.Page.EvaluateAsync<double>("() => window.seen");
+            var card = await GatewayProcess.ReviewInStateAsync(stage.Bob, review, "pending");
+            took.Add(seen - card.GetProperty("answers")[0].GetProperty("at").GetDateTimeOffset().ToUnixTimeMilliseconds());
+            await GatewayProcess.AnswerAsync(carl, review, "deny"); // bob has answered, and counts once
+            await psql.EndsAsync();
+        }
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"milliseconds: {string.Join(", ", took)}");
+        Assert.True(took.Min() < 1000, $"it took {string.Join(", ", took)} ms");
+        Assert.Empty(seat.Complaints);
     }
 
     [Theory]

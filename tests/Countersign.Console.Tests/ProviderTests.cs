@@ -1,3 +1,8 @@
+using System.Globalization;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
 using Countersign.EndToEnd.Tests.Fixtures;
 using Countersign.EndToEnd.Tests.SignIn;
 using Microsoft.Playwright;
@@ -53,6 +58,118 @@ public sealed class ProviderTests(Stage stage)
         Assert.Empty(ann.Complaints);
         folder.Delete(recursive: true);
     }
+
+    /// <summary>
+    /// The whole of a company's night: the provider knows the people, SCIM says who is still there, psql waits, and each person
+    /// sees his own page of the same review.
+    /// </summary>
+    [Fact]
+    public async Task I4_P33_Provider_and_SCIM_say_who_approves_what_psql_waits_for()
+    {
+        var port = OidcPeer.FreePort();
+        await using var peer = await OidcPeer.StartAsync(port);
+        await peer.SetAsync("cleo", """{"groups":["leads"]}""");
+        await peer.SetAsync("ben", """{"groups":["guests"]}""");
+        var folder = Directory.CreateTempSubdirectory("countersign-provider-");
+        var (secret, token) = (await SecretAsync("secret", OidcPeer.Secret), await SecretAsync("token", ScimToken));
+        await using var gateway = await GatewayProcess.StartAsync(stage.Server, new GatewayProcess.Setup(HttpPort: port, Extra: $$"""
+            identity:
+              oidc:
+                issuer: {{peer.Issuer.GetLeftPart(UriPartial.Authority)}}
+                client-id: countersign
+                client-secret: { file: {{secret}} }
+                scopes: [openid, profile, groups]
+                groups: { leads: dba }
+              scim: { token: { file: {{token}} }, groups: { leads: dba } }
+            """));
+        using var scim = new HttpClient { BaseAddress = gateway.Http };
+        scim.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", ScimToken);
+        var ids = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var name in new[] { "ann", "ben", "cleo", "mira" }) ids[name] = await CreateAsync("/scim/v2/Users", $$"""{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"{{name}}","externalId":"{{name}}","active":true}""");
+        await CreateAsync("/scim/v2/Groups", $$"""{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"leads","members":[{"value":"{{ids["ann"]}}"},{"value":"{{ids["cleo"]}}"},{"value":"{{ids["mira"]}}"}]}""");
+
+        var seats = new Dictionary<string, Seat>(StringComparer.Ordinal);
+        try
+        {
+            foreach (var name in ids.Keys)
+            {
+                seats[name] = await stage.OpenAsync(at: gateway.Http);
+                await SignInAsync(seats[name].Page, name);
+                seats[name].Forget();
+            }
+
+            // An agent of mira's, who is a lead too.
+            using var root = await gateway.SignInAsync("root");
+            using var added = await root.PostAsJsonAsync("/api/v1/agents", new { name = "shop-bot", owner = "mira", groups = new[] { "agents" } });
+            var key = (await added.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("key").GetString();
+            Child Psql(int row) => Child.Start("psql", ["-X", "-c", $"UPDATE customers SET credit = {row} WHERE id = {row}", string.Create(CultureInfo.InvariantCulture, $"postgres://shop-bot:{key}@127.0.0.1:{gateway.Port}/shop")]);
+
+            var (ann, ben, cleo, mira) = (seats["ann"].Page, seats["ben"].Page, seats["cleo"].Page, seats["mira"].Page);
+            await Expect(ann.Locator("h1")).ToHaveTextAsync("Nothing waits for you");
+            await using var psql = Psql(62);
+
+            // Without a reload, on both leads' pages.
+            await Expect(ann.Locator("section[data-live=mine] .card")).ToContainTextAsync("customers");
+            await Expect(cleo.Locator("section[data-live=mine] .card")).ToContainTextAsync("customers");
+            await ann.ClickAsync(".card");
+            await ann.WaitForURLAsync("**/reviews/**");
+            var review = ann.Url;
+
+            // Who is in no group that it asks, and whose agent it is.
+            Assert.Equal(404, (await ben.GotoAsync(review))!.Status);
+            await Expect(ben.Locator("main")).ToContainTextAsync("you are in none of the groups that it asks");
+            await mira.GotoAsync(review);
+            await Expect(mira.Locator("#cannot")).ToContainTextAsync("You own shop-bot, and nobody approves their own action");
+            await Expect(mira.Locator("button.yes")).ToHaveCountAsync(0);
+
+            // Who is gone between the page and the click, even with the last page before him.
+            await cleo.GotoAsync(review);
+            await cleo.ClickAsync("text=Approve…");
+            await Expect(cleo.Locator("[data-step=confirm]")).ToBeVisibleAsync();
+            using (var gone = await scim.PatchAsync($"/scim/v2/Users/{ids["cleo"]}", Scim("""{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"active","value":false}]}"""))) Assert.True(gone.IsSuccessStatusCode);
+            await cleo.ClickAsync("[data-step=confirm]");
+            await cleo.WaitForURLAsync("**/login**");
+            var card = await root.GetFromJsonAsync<JsonElement>($"/api/v1{new Uri(review).AbsolutePath}");
+            Assert.Equal("pending", card.GetProperty("state").GetString());
+            Assert.Empty(card.GetProperty("answers").EnumerateArray());
+            Assert.Equal(0L, await stage.Server.AskAsync<long>("SELECT credit FROM customers WHERE id = 62"));
+
+            // And who may.
+            await ann.ClickAsync("text=Approve…");
+            await ann.ClickAsync("text=Approve and run once");
+            Assert.Equal(0, await psql.EndsAsync());
+            Assert.Contains("UPDATE 1", psql.Text, StringComparison.Ordinal);
+            Assert.Equal(62L, await stage.Server.AskAsync<long>("SELECT credit FROM customers WHERE id = 62"));
+            await Expect(ann.Locator(".outcome")).ToContainTextAsync("Ran once: 1 row");
+            await Expect(mira.Locator(".outcome")).ToContainTextAsync("Ran once: 1 row");
+            Assert.Empty(seats["ann"].Complaints);
+        }
+        finally
+        {
+            foreach (var seat in seats.Values) await seat.DisposeAsync();
+            folder.Delete(recursive: true);
+        }
+
+        async Task<string> SecretAsync(string name, string text)
+        {
+            var path = Path.Combine(folder.FullName, name);
+            await File.WriteAllTextAsync(path, text);
+            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            return path;
+        }
+
+        static StringContent Scim(string json) => new(json, Encoding.UTF8, "application/scim+json");
+
+        async Task<string> CreateAsync(string path, string json)
+        {
+            using var answer = await scim.PostAsync(path, Scim(json));
+            var text = await answer.Content.ReadAsStringAsync();
+            Assert.True(answer.IsSuccessStatusCode, text);
+            return JsonDocument.Parse(text).RootElement.GetProperty("id").GetString()!;
+        }
+    }
+
+    private const string ScimToken = "scim-token-of-the-console-test-0123456789abcdef";
 
     /// <summary>Through the provider's own pages.</summary>
     private static async Task SignInAsync(IPage page, string login)

@@ -1,6 +1,5 @@
 using Countersign.EndToEnd.Tests.Fixtures;
 using Microsoft.Playwright;
-using Npgsql;
 
 namespace Countersign.Console.Tests;
 
@@ -32,7 +31,7 @@ public sealed class ScreenTests(Stage stage)
         (string Name, string Path)[] pages =
         [
             ("inbox", "/"), ("review", $"/reviews/{review}"), ("review-danger", $"/reviews/{deletion}"), ("review-values", $"/reviews/{bound}"),
-            ("activity", "/activity"), ("story", $"/activity/{review}"), ("policies", "/policies?agent=robo&target=shop&action=sql:update&resource=public.customers"), ("targets", "/targets"), ("me", "/me"),
+            ("activity", "/activity"), ("story", $"/activity/{review}"), ("policies", "/policies?agent=robo&target=shop&action=sql:update&resource=public.customers"), ("targets", "/targets"), ("me", "/me"), ("grants", "/grants"), ("away", "/away"),
         ];
         foreach (var theme in (ColorScheme[])[ColorScheme.Light, ColorScheme.Dark])
         {
@@ -57,6 +56,31 @@ public sealed class ScreenTests(Stage stage)
                 await Shoot(root, $"agents-{width}-{theme}");
                 await root.Page.GotoAsync($"/reviews/{review}");
                 await Shoot(root, $"review-other-{width}-{theme}");
+                await root.Page.GotoAsync("/policies");
+                await Shoot(root, $"policies-admin-{width}-{theme}");
+                await root.Page.GotoAsync("/activity");
+                await root.Page.ClickAsync(".rows a:has-text('4200') >> nth=0");
+                await root.Page.ClickAsync("text=try other policies on it");
+                var text = await root.Page.InputValueAsync("textarea[name='file:main.cedar']");
+                await root.Page.FillAsync("textarea[name='file:main.cedar']", text.Replace("@review(\"dba\") @expires(\"15m\") @grant(\"30m\")", "@review(\"dba\") @quorum(\"2\") @expires(\"5m\")", StringComparison.Ordinal));
+                await root.Page.ClickAsync("text=See the decision");
+                await root.Page.WaitForSelectorAsync(".verdict.other");
+                await Shoot(root, $"playground-{width}-{theme}");
+                Assert.True(await root.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= innerWidth"), $"the playground scrolls sideways at {width}");
+                await root.Page.ClickAsync("text=Replay over history");
+                await root.Page.WaitForSelectorAsync("#differ");
+                await Shoot(root, $"replay-{width}-{theme}");
+                await root.Page.FillAsync("textarea[name='file:main.cedar']", text.Replace("DataClass::\"pii\"", "DataClas::\"pii\"", StringComparison.Ordinal));
+                await root.Page.ClickAsync("text=Try on one action");
+                await root.Page.WaitForSelectorAsync(".errors");
+                await Shoot(root, $"playground-errors-{width}-{theme}");
+                await using var carl = await stage.SitAsync("carl", width, height, theme);
+                await carl.Page.GotoAsync($"/reviews/{deletion}/break-glass");
+                await carl.Page.FillAsync("#why", "INC-204: checkout is down, the queue holds 3,000 orders");
+                await Shoot(carl, $"break-{width}-{theme}");
+                await carl.Page.ClickAsync("button.alarming");
+                await carl.Page.WaitForSelectorAsync("[data-step=confirm]");
+                await Shoot(carl, $"break-confirm-{width}-{theme}");
                 await using var nobody = await stage.OpenAsync(width, height, theme);
                 await nobody.Page.GotoAsync("/login");
                 await Shoot(nobody, $"login-{width}-{theme}");
@@ -65,8 +89,24 @@ public sealed class ScreenTests(Stage stage)
 
         Assert.Equal("approved", (await GatewayProcess.AnswerAsync(stage.Bob, review)).Reason);
         await psql.EndsAsync();
+        using var hammer = await stage.Gateway.SignInAsync("carl");
+        Assert.Equal("glass-broken", (await GatewayProcess.AnswerAsync(hammer, bound!, "break-glass", "INC-204: checkout is down, the queue holds 3,000 orders")).Reason);
+        Assert.Equal(1, await held.Running);
+        foreach (var theme in (ColorScheme[])[ColorScheme.Light, ColorScheme.Dark])
+        {
+            foreach (var (width, height) in Sizes)
+            {
+                await using var bob = await stage.SitAsync("bob", width, height, theme);
+                foreach (var (name, path) in ((string Name, string Path)[])[("glass-inbox", "/"), ("glass-review", $"/reviews/{bound}"), ("aftermaths", "/aftermaths")])
+                {
+                    await bob.Page.GotoAsync(path);
+                    await Shoot(bob, $"{name}-{width}-{theme}");
+                }
+            }
+        }
+
         await stage.DenyAllAsync();
-        await Assert.ThrowsAsync<PostgresException>(() => held.Running);
+        await delete.EndsAsync();
         await using var after = await stage.SitAsync("alice", 360, 740);
         foreach (var (name, path) in ((string Name, string Path)[])[("after", $"/reviews/{review}"), ("after-story", $"/activity/{review}"), ("after-inbox", "/")])
         {

@@ -115,6 +115,10 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
         return new ActivityPageRows(rows, next == 0 ? null : next, looked, back);
     }
 
+    /// <summary>Whether a reader may see an entry.</summary>
+    public bool MaySee(long index, Reader who) =>
+        index >= 0 && index < reader.EntryCount && reader.ReadEntries(index, 1) is [var entry] && entry.Index.Value == index && new Filter(new ActivityQuery(), who, this).MaySee(Line.Of(entry));
+
     /// <summary>The last actions of an agent, counted by how they ended.</summary>
     public AgentRecord RecordOf(OpaqueId agent)
     {
@@ -157,7 +161,7 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
         var keys = new HashSet<string>(StringComparer.Ordinal) { id };
         var steps = new List<StoryStep>();
         var looked = 0;
-        var ended = false;
+        var (ended, glass) = (false, false);
         foreach (var entry in Forwards(start))
         {
             if (looked++ == MaxEntries || ended) break;
@@ -172,7 +176,10 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
             if (entry["action"] is { } action) keys.Add(action);
             if (entry["joined"] is { } joined) keys.Add(joined);
             steps.Add(Step(entry));
-            ended = entry.Type is "outcome" or "refused" or "review-denied" or "review-expired" or "review-withdrawn" || (entry.Type == "action" && entry["verdict"] == "deny");
+
+            // After a broken glass the story ends with what somebody else found.
+            glass |= entry.Type == "glass-broken";
+            ended = glass ? entry.Type == "aftermath-closed" : entry.Type is "outcome" or "refused" or "review-denied" or "review-expired" or "review-withdrawn" || (entry.Type == "action" && entry["verdict"] == "deny");
         }
 
         return steps.Count == 0 ? null : new Story(id, review, steps, !ended && looked > MaxEntries);
@@ -262,7 +269,10 @@ public sealed class Activities(IStateReader reader, ReviewDesk desk, AgentRegist
             "review-estimated" => (entry["known"] == "true" ? "The target's planner said how many rows it expects" : "There is no estimate of the rows", ""),
             "review-reopened" => ("Decided afresh: more is needed", "warn"),
             "approvals-voided" => ("The target changed: approvals no longer count", "bad"),
-            "answer" => ($"{who} {(entry["decision"] == "deny" ? "said no" : "approved")} {Where(entry["channel"])}", entry["decision"] == "deny" ? "bad" : "good"),
+            "answer" => ($"{who} {entry["decision"] switch { "deny" => "said no", "break-glass" => "broke the glass", _ => "approved" }} {Where(entry["channel"])}", entry["decision"] == "approve" ? "good" : "bad"),
+            "glass-broken" => ("It is let through without those who decide", "bad"),
+            "aftermath-opened" => ("Somebody else has to look into the broken glass", "warn"),
+            "aftermath-closed" => ($"{NameOf(entry["by"] ?? entry["user"])} looked into the broken glass", ""),
             "answer-refused" => ($"An answer of {who} did not count", "bad"),
             "review-approved" => ("Enough people have approved", "good"),
             "review-denied" => ("Denied", "bad"),

@@ -30,6 +30,9 @@ public sealed record ReviewView
     /// <summary>He may make something else of it, for others to approve.</summary>
     public required bool MayEdit { get; init; }
 
+    /// <summary>Whether the reader could break its glass, here and now.</summary>
+    public bool CanBreakGlass { get; init; }
+
     public bool CanApprove => Voice.CannotApprove is null;
 
     /// <summary>Nobody waits: what is approved now runs when the agent comes back.</summary>
@@ -86,6 +89,7 @@ public sealed record ReviewView
         Review = review,
         Voice = desk.VoiceOf(reader.User, review, reader.Channel),
         MayEdit = desk.MayEdit(reader.User, review, reader.Channel),
+        CanBreakGlass = desk.CanBreakGlass(reader.User, review, reader.Channel),
         Waiters = desk.WaiterCount(review.Id),
         Now = now,
         Touched = Effects.Touched(review.Effects, seams.Frameworks),

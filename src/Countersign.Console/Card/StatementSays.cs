@@ -39,6 +39,13 @@ public sealed record StatementSays(
 
     private static ShownParameter[] Values(JsonElement of) => of.GetProperty("parameters").EnumerateArray().Select(static p => new ShownParameter(Text(p, "type"), p.GetProperty("value").GetString())).ToArray();
 
+    /// <summary>The answer that a statement gives.</summary>
+    public static AnswerKind? DecisionOf(string statement)
+    {
+        using var json = JsonDocument.Parse(statement);
+        return AnswerKinds.Parse(Text(json.RootElement, "decision"));
+    }
+
     private static ShownEffect Effect(string canonical)
     {
         using var json = JsonDocument.Parse(canonical);

@@ -40,9 +40,20 @@ public static class PolicyTestRunner
         if (!PolicyStore.TryOpen(cedar, folder, out var store, out var diagnostics))
             return new PolicyTestReport(new Revision("", null), diagnostics, []);
         using var _ = store;
+        return await RunAsync(store, folder, cancellation);
+    }
+
+    /// <summary>The test files under a folder; like policies, none under a name that begins with a dot.</summary>
+    public static IEnumerable<string> FilesOf(string folder) => !Directory.Exists(folder) ? [] : Directory.EnumerateFiles(folder, "*.test.yaml", SearchOption.AllDirectories)
+        .Where(p => !Path.GetRelativePath(folder, p).Split(Path.DirectorySeparatorChar).Any(static part => part.StartsWith('.'))).Order(StringComparer.Ordinal);
+
+    /// <summary>Runs every test under <paramref name="folder"/> against policies that need not be its own.</summary>
+    public static async Task<PolicyTestReport> RunAsync(PolicyStore store, string folder, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
         var faults = new List<PolicyDiagnostic>();
         var results = new List<PolicyTestResult>();
-        foreach (var path in Directory.EnumerateFiles(folder, "*.test.yaml", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        foreach (var path in FilesOf(folder))
         {
             var name = Path.GetRelativePath(folder, path).Replace('\\', '/');
             try

@@ -18,13 +18,13 @@ internal static class AftermathEndpoints
     private static IResult List(HttpContext http, ReviewDesk desk)
     {
         var me = SignedIn.Of(http);
-        return Results.Json(new AftermathList(desk.ListAftermaths().Where(a => MaySee(desk, me, a)).Select(AftermathView.Of).ToArray()), ApiJson.Default.AftermathList);
+        return Results.Json(new AftermathList(desk.ListAftermaths().Where(a => desk.MaySee(me.User, me.IsAdmin, a)).Select(AftermathView.Of).ToArray()), ApiJson.Default.AftermathList);
     }
 
     private static async Task<IResult> CloseAsync(HttpContext http, ReviewDesk desk, string id, AftermathClose body)
     {
         var me = SignedIn.Of(http);
-        if (!ReviewId.TryParse(id, out var review) || desk.ListAftermaths().FirstOrDefault(a => a.Review == review) is not { } found || !MaySee(desk, me, found))
+        if (!ReviewId.TryParse(id, out var review) || desk.ListAftermaths().FirstOrDefault(a => a.Review == review) is not { } found || !desk.MaySee(me.User, me.IsAdmin, found))
             return Problems.Result(HttpStatusCode.NotFound, ReasonCodes.ReviewUnknown, $"no broken glass at `{VisibleText.Of(id, multiline: false)}`");
         if (found.ClosedAt is not null) return Problems.Result(HttpStatusCode.Conflict, ReasonCodes.ReviewClosed, "it is closed already");
         var result = await desk.CloseAftermathAsync(review, me.User, me.Channel, body.Justified, body.Finding).ConfigureAwait(false);
@@ -33,9 +33,4 @@ internal static class AftermathEndpoints
             ? Results.Json(AftermathView.Of(now), ApiJson.Default.AftermathView)
             : Problems.Refused(result);
     }
-
-    /// <summary>Security, who administers grants, those whom it concerns, and who could have approved the action.</summary>
-    private static bool MaySee(ReviewDesk desk, SignedIn me, Aftermath a) =>
-        desk.IsSecurity(me.User) || me.IsAdmin || a.Concerns(me.User.Ref.Id)
-        || (desk.Find(a.Review) is { } review && desk.Eligible(review).Any(u => u.Ref.Id == me.User.Ref.Id));
 }

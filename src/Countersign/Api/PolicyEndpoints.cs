@@ -35,7 +35,7 @@ internal static class PolicyEndpoints
         {
             PolicyStore? store = null;
             IReadOnlyList<PolicyDiagnostic> diagnostics = [];
-            if (!await Task.Run(() => PolicyStore.TryOpen(cedar, body.Files, out store, out diagnostics), ct).ConfigureAwait(false))
+            if (!await Task.Run(() => PolicyStore.TryOpen(cedar, body.Files, out store, out diagnostics, policies.Store.Current.Schema), ct).ConfigureAwait(false))
                 return Problems.Result(HttpStatusCode.UnprocessableContent, ReasonCodes.PolicyError, string.Join('\n', diagnostics.Select(static d => VisibleText.Of(d.ToString()))));
             using (store)
                 return Results.Json(await new PolicyReplay(reader, users, policies, store!, body.Max ?? 20).RunAsync(body.From, body.Until, ct).ConfigureAwait(false), ApiJson.Default.ReplayView);

@@ -33,13 +33,15 @@ internal static class ConsoleParts
         if (agents.Find(question.Agent) is not { } agent || agents.ChainOf(agent) is not { } actors) return Failed($"no agent `{question.Agent}` that may act");
         var asked = new ExplainRequest(question.Agent, question.Target, question.Action, question.Resource, question.ResourceType, null, null, null, null);
         if (WhatIf.Action(asked, actors, config, out var error) is not { } action) return Failed(error);
-        var view = WhatIf.View(await policies.Store.ExplainAsync(action, policies.ContextOf(actors), ct).ConfigureAwait(false));
-        return new ExplainAnswer(null, view.Decision, view.Reason,
+        return Answer(WhatIf.View(await policies.Store.ExplainAsync(action, policies.ContextOf(actors), ct).ConfigureAwait(false)));
+
+        static ExplainAnswer Failed(string error) => new(error, "", "", [], []);
+    }
+
+    public static ExplainAnswer Answer(ExplainView view) =>
+        new(null, view.Decision, view.Reason,
             view.Effects.Select(static e => new ExplainEffect(e.Action, e.Resource, e.Decision,
                 e.Policies.Select(static p => new ExplainPolicy(p.Id, p.Reason)).ToArray(),
                 e.Others.Select(static o => new ExplainMiss(o.Id, o.Effect == "forbid", o.Unmet)).ToArray(), e.Errors)).ToArray(),
             view.Requirements.Select(static r => $"{r.Quorum} of {string.Join(" or ", r.Groups)}{(r.StepUp is null ? "" : ", with a passkey")}").ToArray());
-
-        static ExplainAnswer Failed(string error) => new(error, "", "", [], []);
-    }
 }

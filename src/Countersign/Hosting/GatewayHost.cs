@@ -150,6 +150,7 @@ internal sealed class GatewayHost : IAsyncDisposable
             .AddSingleton(new Spine(questions, desk, brake, journal, time))
             .AddSingleton(listeners).AddSingleton(origins).AddSingleton(passkeys).AddSingleton(passkeyLimits).AddSingleton<WebCookies>().AddSingleton<VerifyingNow>().AddSingleton<ReplayingNow>().AddSingleton(cedar)
             .AddSingleton(connections).AddConsole(channels.Show(ConsoleParts.Seams(config, policies, agents, connections, origins)))
+            .AddSingleton<PolicyParts>().AddSingleton(static s => s.GetRequiredService<PolicyParts>().Seams)
             .AddSingleton(new HostWork(desk, sessions, workloads, policies, new UnknownOutcomes(journal, time, loggers.CreateLogger<UnknownOutcomes>()), store, start, time, loggers.CreateLogger<HostWork>()))
             .AddHostedService(static s => s.GetRequiredService<HostWork>());
         builder.Services.AddSingleton(new ToolTrust(store, journal, time, tools => policies.Use(cedar, tools, store)));

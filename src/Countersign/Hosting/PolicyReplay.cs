@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Countersign.Api;
 using Countersign.Core;
@@ -29,7 +27,7 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
         public readonly SortedList<long, ReplayedAction> Examples = [];
     }
 
-    private sealed record Recorded(string Verdict, string Reason, IReadOnlyList<string> Policies, string? Requirements, GatewayAction Action, DateTimeOffset At);
+    private readonly RecordedActions recordings = new(reader, users);
 
     /// <summary>Reads every entry once, a page at a time on as many threads as there are processors.</summary>
     public async Task<ReplayView> RunAsync(DateTimeOffset? from, DateTimeOffset? until, CancellationToken ct)
@@ -57,10 +55,10 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
 
     private async ValueTask TakeAsync(JournalEntry entry, DateTimeOffset? from, DateTimeOffset? until, CancellationToken ct)
     {
-        if (!entry.TryParse(out var content) || content.Type is not ("action" or "review-opened" or "grant-used")) return;
-        var at = DateTimeOffset.Parse(content.Root.GetProperty("time").GetString()!, CultureInfo.InvariantCulture);
+        if (!entry.TryParse(out var content) || !RecordedActions.Holds(content)) return;
+        var at = RecordedActions.TimeOf(content);
         if (at < from || at >= until) return;
-        if (Read(entry, content, at, out var why) is not { } recorded)
+        if (recordings.Read(entry, content, out var why) is not { } recorded)
         {
             skipped.AddOrUpdate(why, 1, static (_, n) => n + 1);
             return;
@@ -70,7 +68,7 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
         Interlocked.Increment(ref replayed);
         var now = decision.Verdict.ToString().ToLowerInvariant();
         var same = now == recorded.Verdict
-            && (recorded.Verdict != "review" || recorded.Requirements is null || recorded.Requirements == Asked(decision.Requirements.Select(static r => r.ToCanonical().ToString())));
+            && (recorded.Verdict != "review" || recorded.Requirements is null || Asked(recorded.Requirements) == Asked(decision.Requirements.Select(static r => r.ToCanonical().ToString())));
         if (same) return;
 
         Interlocked.Increment(ref differing);
@@ -91,59 +89,6 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
 
     private static string Say(string verdict, string reason) => verdict == "deny" ? reason : verdict;
 
-    /// <summary>The action and what was decided; null with the reason where it can not be taken again.</summary>
-    private Recorded? Read(JournalEntry entry, EntryContent content, DateTimeOffset at, out string why)
-    {
-        why = "not-readable";
-        try
-        {
-            if (reader.GetBody(entry.Index) is not { } stored) { why = "body-missing"; return null; }
-            if (stored.Bytes is not { } bytes) { why = "erased"; return null; }
-            using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = 16 });
-            var (root, body) = (content.Root, document.RootElement);
-            if (!body.TryGetProperty("replay", out var replay)) { why = "recorded-by-an-older-version"; return null; }
-
-            var parents = replay.GetProperty("parents").EnumerateArray().Select(static p => p.EnumerateArray().Select(static t => Parent(t.GetString()!)).ToArray()).ToArray();
-            var effects = body.GetProperty("effects").EnumerateArray().Select((e, i) => Effect(e, parents[i])).ToArray();
-            var verdict = replay.GetProperty("verdict").GetString()!;
-            var reason = root.TryGetProperty("reason", out var r) ? r.GetString()! : ReasonCodes.ReviewRequired;
-            var intent = body.GetProperty("intent");
-            var action = new GatewayAction
-            {
-                Id = new ActionId(root.GetProperty("action").GetString()!),
-                Actors = new ActorChain(new PrincipalRef(PrincipalKind.Agent, new OpaqueId(root.GetProperty("agent").GetString()!), body.GetProperty("agent").GetString()!),
-                    Human(replay.GetProperty("owner").GetString()!), replay.TryGetProperty("for", out var user) ? Human(user.GetString()!) : null)
-                {
-                    Groups = replay.GetProperty("groups").EnumerateArray().Select(static g => g.GetString()!).ToArray(),
-                    Via = replay.TryGetProperty("via", out var via) ? via.EnumerateArray().Select(h => Human(h.GetString()!)).ToArray() : [],
-                },
-                Target = new TargetRef(root.GetProperty("target").GetString()!, replay.GetProperty("kind").GetString()!, replay.GetProperty("environment").GetString()!),
-                Effects = effects,
-                Payload = new ActionPayload("replay", body.GetProperty("operation").GetString()!, default) { DisplayText = body.GetProperty("statement").GetString()! },
-                Settings = Nothing,
-                Intent = new Intent(Text(intent, "reason"), Text(intent, "ticket"), Text(intent, "task"), Text(intent, "model")),
-            };
-            return new Recorded(verdict, reason, root.GetProperty("policies").EnumerateArray().Select(static p => p.GetString()!).ToArray(),
-                body.TryGetProperty("requirements", out var requirements) ? Asked(requirements.EnumerateArray().Select(static q => q.GetRawText())) : null, action, at);
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException)
-        {
-            return null;
-        }
-    }
-
-    private static readonly Dictionary<string, string> Nothing = [];
-
-    private PrincipalRef Human(string id) => new(PrincipalKind.User, new OpaqueId(id), users.Find(new OpaqueId(id))?.Ref.Name ?? id);
-
-    private static string? Text(JsonElement element, string name) => element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
-
-    private static (string, string) Parent(string text)
-    {
-        var colons = text.IndexOf("::", StringComparison.Ordinal);
-        return (text[..colons], text[(colons + 2)..]);
-    }
-
     /// <summary>What was asked for, whichever policies asked: a policy that was renamed decides nothing else.</summary>
     private static string Asked(IEnumerable<string> requirements) => string.Join('\n', requirements.Select(static r =>
     {
@@ -151,36 +96,4 @@ internal sealed class PolicyReplay(IStateReader reader, UserDirectory users, Ser
         node.Remove("policies");
         return node.ToJsonString();
     }));
-
-    /// <summary>An effect from its canonical form, which reviews hold as text and actions as it is.</summary>
-    private static Effect Effect(JsonElement canonical, (string, string)[] parents)
-    {
-        if (canonical.ValueKind == JsonValueKind.String)
-        {
-            using var inner = JsonDocument.Parse(canonical.GetString()!);
-            return Effect(inner.RootElement, parents);
-        }
-
-        var resource = canonical.GetProperty("resource");
-        return new Effect(Enum.Parse<Verb>(canonical.GetProperty("verb").GetString()!, ignoreCase: true), canonical.GetProperty("action").GetString()!,
-            new ResourceRef(resource.GetProperty("type").GetString()!, resource.GetProperty("id").GetString()!)
-            {
-                Parents = parents,
-                DataClasses = canonical.GetProperty("classes").EnumerateArray().Select(static c => c.GetString()!).ToArray(),
-            })
-        {
-            Facts = Facts(canonical.GetProperty("facts")),
-        };
-    }
-
-    private static Dictionary<string, FactValue> Facts(JsonElement facts) => facts.EnumerateObject().ToDictionary(static f => f.Name, static f => f.Value.ValueKind switch
-    {
-        JsonValueKind.True => true,
-        JsonValueKind.False => false,
-        JsonValueKind.Number => f.Value.GetInt64(),
-        JsonValueKind.String => f.Value.GetString()!,
-        JsonValueKind.Array => FactValue.Of(f.Value.EnumerateArray().Select(static v => v.GetString()!)),
-        JsonValueKind.Object => new FactValue.Record(Facts(f.Value)),
-        _ => throw new FormatException(),
-    }, StringComparer.Ordinal);
 }
