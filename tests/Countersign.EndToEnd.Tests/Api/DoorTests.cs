@@ -78,7 +78,7 @@ public sealed class DoorTests
         Assert.Equal(["/.well-known/oauth-protected-resource/mcp/any", "/mcp/any/", "/mcp/any/", "/mcp/any/"], open.Where(static p => p.Contains("/mcp/", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
         Assert.Contains("/manifest", open);
         open.RemoveAll(static p => p == "/manifest" || p.Contains("/mcp/", StringComparison.Ordinal));
-        Assert.Equal(["/api/v1/login/begin", "/api/v1/login/cli", "/api/v1/login/complete", "/healthz", "/login", "/login/link", "/readyz"],
+        Assert.Equal(["/api/v1/login/begin", "/api/v1/login/cli", "/api/v1/login/complete", "/api/v1/login/passkey/begin", "/api/v1/login/passkey/complete", "/healthz", "/login", "/login/link", "/readyz"],
             open.Where(static p => !p.StartsWith("/assets/", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
         Assert.Equal(3, open.Count(static p => p.StartsWith("/assets/", StringComparison.Ordinal)));
         var review = host.Desk.Find(held.Review.Id)!;
