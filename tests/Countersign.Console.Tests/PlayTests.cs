@@ -30,7 +30,7 @@ public sealed class PlayTests(Stage stage) : IAsyncLifetime
         await page.GotoAsync("/activity");
         await page.ClickAsync($".rows a:has-text('credit = {row}')");
         await page.ClickAsync("text=try other policies on it");
-        await Expect(page.Locator("#was >> xpath=..")).ToContainTextAsync("Needs 1 of dba, within 15 min");
+        await Expect(page.Locator("#was >> xpath=..")).ToContainTextAsync("Needs 1 of dba, may be edited, within 15 min");
         await Expect(page.Locator(".beside-says")).ToContainTextAsync("stays the same");
         var before = (await GatewayProcess.JournalAsync(stage.Root)).Count;
 
@@ -39,7 +39,7 @@ public sealed class PlayTests(Stage stage) : IAsyncLifetime
         await page.ClickAsync("text=See the decision");
         await Expect(page.Locator("#would >> xpath=..")).ToContainTextAsync("Needs 2 of dba, within 5 min");
         await Expect(page.Locator("#would >> xpath=..")).ToContainTextAsync("customers-need-a-dba");
-        await Expect(page.Locator("#was >> xpath=..")).ToContainTextAsync("Needs 1 of dba, within 15 min");
+        await Expect(page.Locator("#was >> xpath=..")).ToContainTextAsync("Needs 1 of dba, may be edited, within 15 min");
         await Expect(page.Locator(".beside-says")).ToContainTextAsync("would differ");
 
         await page.FillAsync(File, await page.InputValueAsync(File) + "\nforbid (principal, action == Action::\"sql:update\", resource) when { context has where };");

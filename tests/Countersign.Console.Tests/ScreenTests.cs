@@ -22,7 +22,7 @@ public sealed class ScreenTests(Stage stage)
         var review = await GatewayProcess.TheOpenReviewAsync(stage.Bob);
         await using var delete = stage.Gateway.Psql("-c", "DELETE FROM customers");
         await delete.SaysAsync("held for review");
-        await using var held = new Held(stage, "UPDATE customers SET email = $1, credit = $2 WHERE id = $3", "ada@example.test", 100L, 7L);
+        await using var held = new Held(stage, "UPDATE customers SET email = $1, credit = $2 WHERE id = $3", "ada@example.test", 100L, 97L);
         await held.AskAsync();
         var open = await GatewayProcess.OpenReviewsAsync(stage.Bob, 3);
         var deletion = open.First(static r => r.GetProperty("statement").GetString()!.StartsWith("DELETE", StringComparison.Ordinal)).GetProperty("id").GetString();

@@ -142,6 +142,8 @@ internal static class RequirementWords
                 case "groups" or "policies" or "stage": break;
                 case "quorum": words.Insert(0, $"{(root.TryGetProperty("stage", out var stage) && stage.ValueKind == JsonValueKind.Number ? $"in stage {stage.GetInt32() + 1}, " : "")}{value} of {Any(root.GetProperty("groups"))}"); break;
                 case "expiresSeconds": words.Add($"within {Span(value.GetInt64())}"); break;
+                case "edit" when value.ValueKind == JsonValueKind.False: break;
+                case "edit" when value.ValueKind == JsonValueKind.True: words.Add("may be edited"); break;
                 case "justify" when value.ValueKind == JsonValueKind.False: break;
                 case "justify": words.Add("with a reason"); break;
                 case "justifyPatterns": words.Add($"that matches {Any(value)}"); break;
