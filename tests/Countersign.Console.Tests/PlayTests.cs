@@ -18,7 +18,7 @@ public sealed class PlayTests(Stage stage) : IAsyncLifetime
     [InlineData(false)]
     public async Task Edited_policy_shows_the_decision_that_would_come_beside_the_one_that_was_and_records_nothing(bool script)
     {
-        var row = script ? 81 : 82;
+        var row = script ? 91 : 92;
         await using (var psql = stage.Gateway.Psql("-c", $"UPDATE customers SET credit = {row} WHERE id = {row}"))
         {
             await GatewayProcess.AnswerAsync(stage.Bob, await GatewayProcess.TheOpenReviewAsync(stage.Bob));
