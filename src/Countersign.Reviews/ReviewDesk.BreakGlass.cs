@@ -46,10 +46,10 @@ public sealed partial class ReviewDesk
             : new AnswerResult(ReasonCodes.NotEligible, "those who could have approved it close it, and the security group", review);
     }
 
-    /// <summary>Who broke the glass of this review and may still, or null: it is asked afresh at the release (I5).</summary>
+    /// <summary>Who broke the glass of this review and may still, or null: it is asked afresh at the release (I5), in the groups that he is in now (P33).</summary>
     private OpaqueId? GlassStands(Review review)
     {
-        if (review.GlassBrokenBy is not { } by || IsBarred(by, review) || users.Find(by) is not { } user) return null;
+        if (review.GlassBrokenBy is not { } by || IsBarred(by, review) || users.FindFresh(by) is not { } user) return null;
         var answer = review.Answers.LastOrDefault(a => a.User == by && a.Kind == AnswerKind.BreakGlass);
         return answer is not null && IsProven(answer, review.Requirements) && policy.MayBreakGlass(Voices(review).Alone(user), review, answer.Channel) ? by : null;
     }

@@ -1,4 +1,5 @@
 using Countersign.Core;
+using Countersign.Identity;
 using Countersign.Journal;
 using Countersign.Reviews;
 
@@ -146,6 +147,24 @@ public sealed class BreakGlassTests
         again = house.Hold(action, () => new(new Rederived.As(action with { Effects = [Given.Update(), Given.Read("payments")] })));
         await house.UntilAsync(id, static r => r is { State: ReviewState.Pending, GlassBrokenBy: null });
         Assert.Equal(0, house.Count("released"));
+        await again.LeaveAsync(LeaveReason.Cancelled);
+    }
+
+    [Fact]
+    public async Task P33_Glass_of_somebody_whose_groups_can_not_be_read_any_more_does_not_stand()
+    {
+        await using var house = await OpenAsync("vera");
+        Assert.NotNull((await house.Users.RecogniseAsync(new Subject("https://idp.example", "s-1"), "vera", new HashSet<string> { "dba" })).User);
+        var held = await house.HoldOpenAsync();
+        await held.LeaveAsync(LeaveReason.Lost);
+        var id = (await held.Opened).Id;
+        Assert.Equal(ReasonCodes.GlassBroken, (await BreakAsync(house, id, "vera")).ReasonCode);
+
+        // He has left the provider meanwhile: nobody says any more what he is.
+        house.Time.Advance(new DirectoryOptions().GroupsMaxAge + TimeSpan.FromSeconds(1));
+        var again = house.Hold(house.Action());
+        await Task.WhenAny(again.End, house.UntilAsync(id, static r => r is { State: ReviewState.Pending, GlassBrokenBy: null }));
+        Assert.Equal((ReviewState.Pending, 0), (house.Desk.Find(id)!.State, house.Count("released")));
         await again.LeaveAsync(LeaveReason.Cancelled);
     }
 
