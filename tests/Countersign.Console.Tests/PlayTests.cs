@@ -18,7 +18,7 @@ public sealed class PlayTests(Stage stage) : IAsyncLifetime
     [InlineData(false)]
     public async Task Edited_policy_shows_the_decision_that_would_come_beside_the_one_that_was_and_records_nothing(bool script)
     {
-        var row = script ? 91 : 92;
+        var row = script ? 93 : 94;
         await using (var psql = stage.Gateway.Psql("-c", $"UPDATE customers SET credit = {row} WHERE id = {row}"))
         {
             await GatewayProcess.AnswerAsync(stage.Bob, await GatewayProcess.TheOpenReviewAsync(stage.Bob));
@@ -37,7 +37,7 @@ public sealed class PlayTests(Stage stage) : IAsyncLifetime
         var text = await page.InputValueAsync(File);
         await page.FillAsync(File, text.Replace("@review(\"dba\") @expires(\"15m\") @grant(\"30m\")", "@review(\"dba\") @quorum(\"2\") @expires(\"5m\")", StringComparison.Ordinal));
         await page.ClickAsync("text=See the decision");
-        await Expect(page.Locator("#would >> xpath=..")).ToContainTextAsync("Needs 2 of dba, within 5 min");
+        await Expect(page.Locator("#would >> xpath=..")).ToContainTextAsync("Needs 2 of dba, may be edited, within 5 min");
         await Expect(page.Locator("#would >> xpath=..")).ToContainTextAsync("customers-need-a-dba");
         await Expect(page.Locator("#was >> xpath=..")).ToContainTextAsync("Needs 1 of dba, may be edited, within 15 min");
         await Expect(page.Locator(".beside-says")).ToContainTextAsync("would differ");
