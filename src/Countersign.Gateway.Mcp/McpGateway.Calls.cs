@@ -15,9 +15,9 @@ public sealed partial class McpGateway
 
     private async Task<ServerAnswer> CallAsync(McpSession session, ClientRequest request, RpcMessage message, Caller caller, HttpContext http)
     {
-        if (RpcMessage.Text(message.Params, "name") is not { } name || CallParameters.Read(message.Params, Claims(http), request.IsStateless) is not { } parameters || message.Params!.Value.TryGetProperty("task", out _))
+        if (RpcMessage.Text(message.Params, "name") is not { } name || CallParameters.Read(message.Params, Claims(http), request.IsStateless) is not { } parameters)
         {
-            return new ServerAnswer(RpcWriter.ErrorValue(RpcWriter.InvalidParams, "countersign: a call needs `name`, and `arguments` as an object; tasks are not spoken here"), IsError: true);
+            return new ServerAnswer(RpcWriter.ErrorValue(RpcWriter.InvalidParams, "countersign: a call needs `name`, and `arguments` as an object"), IsError: true);
         }
 
         if (parameters.State is { } state)
@@ -183,9 +183,9 @@ public sealed partial class McpGateway
     {
         var known = ReviewId.TryParse(review, out var id) ? desk.Find(id) : null;
         var stored = known is null ? null : calls.Find(id);
-        if (known is null || known.Agent.Id != caller.Actors.Agent.Id || known.Target.Name != session.Server.Name)
+        if (known is null || !caller.Asked(known) || known.Target.Name != session.Server.Name)
         {
-            var foreign = known is not null && known.Agent.Id != caller.Actors.Agent.Id;
+            var foreign = known is not null && !caller.Asked(known);
             if (foreign) await spine.RefuseAsync(caller.Actors, session.Server.Actions.Target, ReasonCodes.ReviewUnknown, "the review is another principal's", "ask about your own.", OwnTools.Resume).ConfigureAwait(false);
             return Failed("you have no such review here.");
         }

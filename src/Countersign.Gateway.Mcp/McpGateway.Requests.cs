@@ -16,6 +16,12 @@ public sealed partial class McpGateway
     private async Task<ServerAnswer> AnswerAsync(McpSession session, ClientRequest request, RpcMessage message, Caller caller, HttpContext http)
     {
         var to = session.Server;
+        if (CallParameters.HoldsUnknown(message.Method, message.Params, request.IsStateless))
+        {
+            var refused = await spine.RefuseAsync(caller.Actors, to.Actions.Target, ReasonCodes.NotSupported, "the parameters hold a member that this method does not have", "nothing was sent to the server. Send what the specification has for it, in its spelling; tasks are not spoken here.", message.Method).ConfigureAwait(false);
+            return new ServerAnswer(RpcWriter.ErrorValue(RpcWriter.InvalidParams, $"countersign: {refused.Message}. {refused.Hint}"), IsError: true);
+        }
+
         switch (message.Method)
         {
             case "server/discover" when request.IsStateless: return new ServerAnswer(Discovered(session), IsError: false);

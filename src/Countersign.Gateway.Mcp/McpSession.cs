@@ -261,4 +261,8 @@ internal sealed record Caller(ActorChain Actors, string Credential, DateTimeOffs
     public bool IsSameAs(Caller other) =>
         Actors.Agent.Id == other.Actors.Agent.Id && Actors.Owner.Id == other.Actors.Owner.Id && Actors.OnBehalfOf?.Id == other.Actors.OnBehalfOf?.Id
         && Actors.Via.Select(static v => v.Id).SequenceEqual(other.Actors.Via.Select(static v => v.Id));
+
+    /// <summary>Whether a review is of something that this agent asked for the same people; what it asked for others is no business of these.</summary>
+    public bool Asked(Review review) =>
+        review.Agent.Id == Actors.Agent.Id && review.OnBehalfOf?.Id == Actors.OnBehalfOf?.Id && review.Via.Select(static v => v.Id).SequenceEqual(Actors.Via.Select(static v => v.Id));
 }

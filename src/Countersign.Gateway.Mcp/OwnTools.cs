@@ -50,11 +50,11 @@ internal static class OwnTools
     {
         if (review is not null)
         {
-            return ReviewId.TryParse(review, out var id) && desk.Find(id) is { } one && one.Agent.Id == caller.Actors.Agent.Id ? Line(one) : "You have no such review here.";
+            return ReviewId.TryParse(review, out var id) && desk.Find(id) is { } one && caller.Asked(one) ? Line(one) : "You have no such review here.";
         }
 
-        var mine = desk.ListOpen().Where(r => r.Agent.Id == caller.Actors.Agent.Id).ToArray();
-        var lately = desk.ListClosed(50).Where(r => r.Agent.Id == caller.Actors.Agent.Id).Take(5).ToArray();
+        var mine = desk.ListOpen().Where(caller.Asked).ToArray();
+        var lately = desk.ListClosed(50).Where(caller.Asked).Take(5).ToArray();
         var text = new StringBuilder(mine.Length == 0 ? "Nothing of yours waits for approval." : $"Waiting for approval: {mine.Length}.");
         foreach (var open in mine) text.Append('\n').Append(Line(open));
         if (lately.Length > 0) text.Append("\nDecided lately:");

@@ -22,6 +22,23 @@ internal sealed class CallParameters
         "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/logLevel",
     };
 
+    /// <summary>
+    /// What the parameters of a request that is decided on may hold. Nothing else is forwarded: what is not on this list nobody has decided on
+    /// or read, and many servers take `Name` for `name` (P25).
+    /// </summary>
+    private static readonly Dictionary<string, string[]> Known = new(StringComparer.Ordinal)
+    {
+        ["tools/call"] = ["name", "arguments", Meta],
+        ["resources/read"] = ["uri", Meta],
+        ["resources/subscribe"] = ["uri", Meta],
+        ["resources/unsubscribe"] = ["uri", Meta],
+        ["prompts/get"] = ["name", "arguments", Meta],
+        ["completion/complete"] = ["ref", "argument", "context", Meta],
+    };
+
+    /// <summary>What a reference to a thing to complete may hold.</summary>
+    private static readonly string[] KnownOfReference = ["type", "name", "title", "uri"];
+
     private const string ProgressToken = "progressToken";
     private const string Ours = "countersign/";
     private const string Meta = "_meta";
@@ -44,6 +61,17 @@ internal sealed class CallParameters
 
     /// <summary>What the client was given to keep by an earlier answer; null when it shows nothing.</summary>
     public string? State { get; private set; }
+
+    /// <summary>Whether a request holds a member that its method does not have.</summary>
+    /// <param name="stateless">What belongs to a retry of a call is taken, and goes no further.</param>
+    public static bool HoldsUnknown(string method, JsonElement? parameters, bool stateless)
+    {
+        if (parameters is not { ValueKind: JsonValueKind.Object } value || !Known.TryGetValue(method, out var known)) return false;
+        return value.EnumerateObject().Any(m => !IsOne(m, known) && !(stateless && method == "tools/call" && IsOne(m, ["inputResponses", "requestState"])))
+            || (method == "completion/complete" && value.TryGetProperty("ref", out var of) && of.ValueKind == JsonValueKind.Object && of.EnumerateObject().Any(static m => !IsOne(m, KnownOfReference)));
+
+        static bool IsOne(JsonProperty member, string[] names) => names.Any(n => member.NameEquals(n));
+    }
 
     /// <summary>Null when they are not of the form that the specification gives them.</summary>
     /// <param name="stateless">Takes what belongs to a retry (multi round-trip requests) off: it is said to the gateway.</param>

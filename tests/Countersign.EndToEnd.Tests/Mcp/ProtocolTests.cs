@@ -48,6 +48,35 @@ public sealed class ProtocolTests
     }
 
     [Fact]
+    public async Task P25_Members_that_a_method_does_not_have_reach_no_server_that_would_take_them_for_others()
+    {
+        await using var host = await McpHost.StartAsync();
+        await host.TrustAsync(("read_text_file", "read"), ("write_file", "write"));
+        using var client = host.Raw();
+        await client.InitializeAsync();
+        foreach (var (method, parameters) in (IEnumerable<(string, string)>)
+        [
+            ("tools/call", """{"name":"read_text_file","Name":"write_file","arguments":{}}"""),
+            ("tools/call", """{"name":"read_text_file","arguments":{},"ARGUMENTS":{"path":"/b"}}"""),
+            ("tools/call", """{"name":"read_text_file","argument\u017f":{"path":"/b"}}"""),
+            ("tools/call", """{"name":"read_text_file","_Meta":{}}"""),
+            ("tools/call", """{"name":"read_text_file","Task":{}}"""),
+            ("tools/call", """{"name":"countersign_status","task":{}}"""),
+            ("resources/read", """{"uri":"file:///a","URI":"file:///b"}"""),
+            ("prompts/get", """{"name":"a","Name":"b"}"""),
+            ("completion/complete", """{"ref":{"type":"ref/prompt","name":"a","Name":"b"},"argument":{"name":"x","value":""}}"""),
+        ])
+        {
+            var before = host.Entries("refused").Count;
+            var (answer, _) = await client.AskAsync(method, parameters);
+            Assert.Equal(-32602, answer.GetProperty("error").GetProperty("code").GetInt32());
+            var entries = host.Entries("refused");
+            Assert.Equal(before + 1, entries.Count);
+            Assert.Equal(ReasonCodes.NotSupported, entries[^1].GetProperty("reason").GetString());
+        }
+    }
+
+    [Fact]
     public async Task Whoever_brings_no_agents_credential_is_led_to_the_metadata_and_learns_nothing()
     {
         await using var host = await McpHost.StartAsync();
