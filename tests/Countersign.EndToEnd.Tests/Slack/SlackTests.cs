@@ -102,7 +102,7 @@ public sealed class SlackTests(PostgresServer server) : IAsyncLifetime
     [Fact]
     public async Task P32_held_psql_statement_that_is_approved_by_a_click_in_slack_finishes()
     {
-        await using var psql = gateway.Psql("-c", "UPDATE customers SET credit = 71 WHERE id = 191");
+        await using var psql = gateway.Psql("-c", "UPDATE customers SET credit = 71 WHERE id = 133");
         await psql.SaysAsync("held for review");
         var card = await CardAsync("credit = 71");
         await LinkAsync(card, Alice, "alice");

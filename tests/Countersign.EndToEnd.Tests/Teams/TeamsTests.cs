@@ -121,7 +121,7 @@ public sealed class TeamsTests(PostgresServer server) : IAsyncLifetime
     [Fact]
     public async Task P32_held_psql_statement_that_is_approved_by_a_click_in_teams_finishes()
     {
-        await using var psql = gateway.Psql("-c", "UPDATE customers SET credit = 81 WHERE id = 192");
+        await using var psql = gateway.Psql("-c", "UPDATE customers SET credit = 81 WHERE id = 134");
         await psql.SaysAsync("held for review");
         var card = await CardAsync("credit = 81");
         var reference = Reference(card);
