@@ -93,7 +93,7 @@ public static partial class ConsolePages
         if (Find(reader, desk, id) is not { } review) return NoReview(reader);
         AnswerKind? kind = form["decision"].ToString() switch { "approve" => AnswerKind.Approve, "deny" => AnswerKind.Deny, _ => null };
         if (kind is not { } decision) return Card(http, reader, review, desk, passkeys, activities, seams, time, "choose to approve or to deny");
-        var comment = form["comment"].ToString().ReplaceLineEndings("\n").Trim() is { Length: > 0 } said ? said : null;
+        var comment = Said(form["comment"].ToString());
         if (!GrantForm.TryRead(form, review.Parameters.Count, out var grant)) return Card(http, reader, review, desk, passkeys, activities, seams, time, "a grant takes numbers", comment);
         var (statement, refused) = desk.Draft(review.Id, reader.User, decision, reader.Channel, comment, decision == AnswerKind.Approve ? grant : null);
         if (statement is null) return Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, refused!.Message, comment);
@@ -104,6 +104,9 @@ public static partial class ConsolePages
             ? new SeeOther($"/reviews/{review.Id}")
             : Card(http, reader, desk.Find(review.Id) ?? review, desk, passkeys, activities, seams, time, result.Message, comment);
     }
+
+    /// <summary>What somebody wrote; null where that is nothing.</summary>
+    private static string? Said(string text) => text.ReplaceLineEndings("\n").Trim() is { Length: > 0 } said ? said : null;
 
     /// <summary>The last look before an answer that gives power: everything on it is read out of the statement.</summary>
     private static RazorComponentResult<ConfirmPage> Confirm(

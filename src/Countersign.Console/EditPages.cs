@@ -44,7 +44,7 @@ public static partial class ConsolePages
             if (values[i] != review.Parameters[i].Text) changed[i + 1] = values[i];
         }
 
-        var comment = form["comment"].ToString().ReplaceLineEndings("\n").Trim() is { Length: > 0 } why ? why : null;
+        var comment = Said(form["comment"].ToString());
 
         // What was changed is what was looked at (I10): not the same review with other effects or another statement.
         if (form["digest"] != review.Digest) return Edit(reader, review, statement, values, comment, "this review has changed since you opened it; look at it again");

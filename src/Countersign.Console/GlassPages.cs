@@ -75,7 +75,4 @@ public static partial class ConsolePages
         var result = await desk.CloseAftermathAsync(review, reader.User, reader.Channel, form["justified"] == "yes", finding ?? "").ConfigureAwait(false);
         return result is { ReasonCode: ReasonCodes.ReviewClosed, Message: "closed" } ? new SeeOther($"/aftermaths#{review}") : Aftermaths(reader, desk, time, result.Message, review, finding);
     }
-
-    /// <summary>What somebody wrote; null where that is nothing.</summary>
-    private static string? Said(string text) => text.ReplaceLineEndings("\n").Trim() is { Length: > 0 } said ? said : null;
 }
